@@ -1,0 +1,87 @@
+"""A file of insights becomes rows of the table; what is no insight goes to quarantine with the reason."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, TextIO, cast
+
+from botocore.exceptions import ClientError
+
+from insights.files import UnreadableFile, parse_insights
+from insights.schema import InvalidInsight
+from lambdas.clients import client
+from lambdas.ingest_insights.writer import InsightWriter
+from lambdas.objects import ObjectMissing, TextUpload, uri_of
+from lambdas.throttling import Backoff, error_code
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+@dataclass(frozen=True)
+class IngestEnvironment:
+    insights_table_name: str
+
+
+def ingest_insights(
+    *, bucket: str, key: str, table: str, s3: Any = None, dynamodb: Any = None, backoff: Backoff | None = None
+) -> dict[str, Any]:
+    """Writes every valid row; a repeat writes the same rows over themselves."""
+    s3 = s3 or client("s3")
+    writer = InsightWriter(table, dynamodb or client("dynamodb"), backoff or Backoff())
+    with ExitStack() as stack:
+        quarantine = _Quarantine(s3, bucket, f"quarantine/{key}.jsonl", stack)
+        text = stack.enter_context(_open_text(s3, bucket, key))
+        try:
+            rows = writer.write(parse_insights(text, source=uri_of(bucket, key), on_invalid=quarantine.add))
+        except gzip.BadGzipFile as error:
+            raise UnreadableFile(uri_of(bucket, key), str(error)) from error
+    return {
+        "key": key,
+        "rows": rows,
+        "refused": quarantine.refused,
+        "quarantine": uri_of(bucket, quarantine.key) if quarantine.refused else None,
+    }
+
+
+class _Quarantine:
+    """Refused rows as JSON lines; the object is only begun with the first of them."""
+
+    def __init__(self, s3: Any, bucket: str, key: str, stack: ExitStack) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._stack = stack
+        self._upload: TextUpload | None = None
+        self.key = key
+        self.refused = 0
+
+    def add(self, refusal: InvalidInsight) -> None:
+        if self._upload is None:
+            self._upload = self._stack.enter_context(
+                TextUpload(self._s3, self._bucket, self.key, content_type="application/x-ndjson")
+            )
+        line = {
+            "record": refusal.record,
+            "field": refusal.field,
+            "value": refusal.value,
+            "reason": str(refusal),
+        }
+        self._upload.write(json.dumps(line, default=str) + "\n")
+        self.refused += 1
+
+
+def _open_text(s3: Any, bucket: str, key: str) -> TextIO:
+    """The object as text, gunzipped where its first bytes say so, never wholly in memory."""
+    try:
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"]
+    except ClientError as error:
+        if error_code(error) not in {"NoSuchKey", "404"}:
+            raise
+        raise ObjectMissing(bucket, key, "give the key of an object that holds insights") from error
+    stream: Any = io.BufferedReader(body, buffer_size=1024 * 1024)
+    if stream.peek(2)[:2] == _GZIP_MAGIC:
+        stream = gzip.GzipFile(fileobj=stream)
+    return cast(TextIO, io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))

@@ -1,0 +1,43 @@
+"""The gate as a step of the workflow: the evaluation's metrics in, verdict and every reason out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from insights.gate import judge
+from lambdas.clients import client
+from lambdas.objects import UnreadableObject, read_json_object, uri_of
+
+# The few numbers that go into the execution's output and onto the model package; the rest stays in metrics.json.
+REPORTED = {
+    "risk": ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "rows", "devices"),
+    "performance": ("rmse", "mae", "r2", "interval_coverage", "interval_width", "rows", "devices"),
+}
+
+
+def judge_model(
+    *, kind: str, bucket: str, evaluation_prefix: str, gate: Mapping[str, Any], s3: Any = None
+) -> dict[str, Any]:
+    prefix = evaluation_prefix if evaluation_prefix.endswith("/") else evaluation_prefix + "/"
+    metrics = read_json_object(
+        s3 or client("s3"), bucket, f"{prefix}metrics.json", remedy="look into the log of the evaluation job"
+    )
+    if metrics.get("kind") != kind:
+        raise UnreadableObject(
+            bucket, f"{prefix}metrics.json", f"is of kind {metrics.get('kind')!r} where {kind!r} was evaluated"
+        )
+    verdict = judge(kind, metrics, gate)
+    return {
+        "passed": verdict.passed,
+        "reasons": list(verdict.reasons),
+        "metrics": {name: metrics[name] for name in REPORTED[kind] if _is_number(metrics.get(name))},
+        "report": uri_of(bucket, f"{prefix}report.html"),
+        "golden": uri_of(bucket, f"{prefix}golden.json"),
+        "metrics_uri": uri_of(bucket, f"{prefix}metrics.json"),
+    }
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

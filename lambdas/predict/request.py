@@ -1,0 +1,107 @@
+"""The body of a prediction request, checked field by field. API Gateway validates too, the laptop cloud does not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NoReturn
+
+from insights.schema import MAX_ID_CHARACTERS, WHOLE_RECORD, Insight, InvalidInsight, parse_timestamp
+from lambdas.predict.problems import BodyTooLarge, InvalidRequest, UnsupportedMediaType
+
+LARGEST_BODY_BYTES = 256 * 1024
+MOST_INSIGHTS = 48  # four windows
+_FIELDS = ("device_id", "insights", "last_alert_at")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionRequest:
+    """A stored device (`insights` empty), or a caller's own rows, oldest first."""
+
+    device_id: str
+    insights: tuple[Insight, ...] = ()
+    last_alert_at: datetime | None = None
+
+
+def read_body(body: str, content_type: str | None) -> object:
+    if content_type and not _is_json(content_type):
+        raise UnsupportedMediaType(f"Content-Type is {content_type!r}; send application/json", field="Content-Type")
+    if len(body.encode("utf-8", "surrogatepass")) > LARGEST_BODY_BYTES:
+        raise BodyTooLarge(f"the body has more than {LARGEST_BODY_BYTES} bytes; send up to {MOST_INSIGHTS} insights")
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"the body is not JSON ({error})", field="body") from error
+
+
+def parse_request(body: object) -> PredictionRequest:
+    if not isinstance(body, Mapping):
+        _refuse("body", 'it must be a JSON object such as {"device_id": "array-1/nvme0"}')
+    for name in body:
+        if name not in _FIELDS:
+            _refuse(str(name), f"no such field; known are {', '.join(_FIELDS)}")
+    if ("device_id" in body) == ("insights" in body):
+        _refuse("device_id", "give exactly one of device_id (a stored device) and insights (your own rows)")
+    if "insights" in body:
+        return _own_rows(body["insights"], body.get("last_alert_at"))
+    if "last_alert_at" in body:
+        _refuse("last_alert_at", "it belongs to insights; of a stored device the last alert is known")
+    device_id = body["device_id"]
+    if not isinstance(device_id, str) or not 1 <= len(device_id) <= MAX_ID_CHARACTERS:
+        _refuse("device_id", f"it must be text of 1 to {MAX_ID_CHARACTERS} characters")
+    return PredictionRequest(device_id=device_id)
+
+
+def _own_rows(given: object, last_alert_at: object) -> PredictionRequest:
+    if not isinstance(given, list) or not 1 <= len(given) <= MOST_INSIGHTS:
+        _refuse("insights", f"it must be a list of 1 to {MOST_INSIGHTS} insights of one device")
+    rows = [_row(position, value) for position, value in enumerate(given)]
+    seen: set[datetime] = set()
+    for position, row in enumerate(rows):
+        if row.device_id != rows[0].device_id:
+            _refuse(f"insights[{position}].device_id", f"one request is about one device, here {rows[0].device_id!r}")
+        if row.timestamp in seen:
+            _refuse(f"insights[{position}].timestamp", "another row of the request has the same timestamp")
+        seen.add(row.timestamp)
+    rows.sort(key=lambda row: row.timestamp)
+    return PredictionRequest(
+        device_id=rows[0].device_id,
+        insights=tuple(rows),
+        last_alert_at=_last_alert(last_alert_at, before=rows[-1].timestamp),
+    )
+
+
+def _row(position: int, value: Any) -> Insight:
+    place = f"insights[{position}]"
+    try:
+        return Insight.from_json(value, record=place)
+    except InvalidInsight as refusal:
+        field = place if refusal.field == WHOLE_RECORD else f"{place}.{refusal.field}"
+        raise InvalidRequest(str(refusal), field=field) from refusal
+
+
+def _last_alert(value: object, *, before: datetime) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        moment = parse_timestamp(value) if isinstance(value, str) else None
+    except InvalidInsight:
+        moment = None
+    if moment is None or moment >= before:
+        _refuse("last_alert_at", "it must be an ISO 8601 time with its offset, before the newest insight; or null")
+    return moment
+
+
+def _is_json(content_type: str) -> bool:
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type == "application/json" or media_type.endswith("+json")
+
+
+def _refuse(field: str, rule: str) -> NoReturn:
+    raise InvalidRequest(f"field {field}: {rule}", field=field)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number; write null for an unknown value")

@@ -1,0 +1,183 @@
+"""The input of a training run as a person types it: every field optional, every wrong one refused by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from insights.gate import GATE_DEFAULTS
+
+MODELS = ("risk", "performance")
+SPLITS = ("device", "time")
+# Said to Step Functions, not to this app: the console's prefilled comment, and the link to a starting execution.
+IGNORED_FIELDS = frozenset({"Comment", "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"})
+SOURCE_FIELDS: Mapping[str, frozenset[str]] = {
+    "dynamodb": frozenset({"kind", "device_prefix"}),
+    "synthetic": frozenset({"kind", "records", "seed"}),
+    "s3": frozenset({"kind", "uri"}),
+}
+# Amazon SageMaker AI, "Resource limits for automatic model tuning": 750 training jobs of a Bayesian tuning job,
+# 10 in parallel unless the quota was raised.
+MOST_TUNING_JOBS = 750
+MOST_PARALLEL_JOBS = 10
+MOST_RECORDS = 10_000_000
+LARGEST_SEED = 2**31 - 1
+# An RMSE is in points of the performance score (0-100); every other threshold is a share.
+_LARGEST_THRESHOLD = {"max_rmse": 100.0}
+
+
+class InvalidRunInput(ValueError):
+    """The execution's input has a field that is unknown or wrong."""
+
+    def __init__(self, field: str, value: object, remedy: str) -> None:
+        shown = repr(value)
+        super().__init__(f"field {field} has the value {shown if len(shown) <= 120 else shown[:117] + '...'}; {remedy}")
+        self.field = field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the insights come from; the fields of the other kinds are null."""
+
+    kind: str
+    device_prefix: str | None = None
+    records: int | None = None
+    seed: int | None = None
+    uri: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    max_jobs: int
+    max_parallel_jobs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInput:
+    source: Source
+    models: tuple[str, ...]
+    tuning: Tuning
+    gate: Mapping[str, float]
+    promote: bool
+    split: str
+
+
+def parse_run_input(given: object, *, models: tuple[str, ...] = MODELS, tuning: Tuning) -> RunInput:
+    """The input with its defaults filled in; `models` and `tuning` are what the deployment chose as default."""
+    fields = _object("input", given, {"source", "models", "tuning", "gate", "promote", "split"}, IGNORED_FIELDS)
+    return RunInput(
+        source=_source(fields.get("source")),
+        models=_models(fields["models"]) if "models" in fields else models,
+        tuning=_tuning(fields.get("tuning"), tuning),
+        gate=_gate(fields.get("gate")),
+        promote=_boolean("promote", fields.get("promote", True)),
+        split=_choice("split", fields.get("split", "device"), SPLITS),
+    )
+
+
+def _source(given: object) -> Source:
+    fields = _object("source", given, frozenset[str]().union(*SOURCE_FIELDS.values()))
+    kind = _choice("source.kind", fields.get("kind", "dynamodb"), tuple(SOURCE_FIELDS))
+    for name in fields:
+        if name not in SOURCE_FIELDS[kind]:
+            raise InvalidRunInput(
+                f"source.{name}", fields[name], f"a source of kind {kind} has no such field; leave it out"
+            )
+    if kind == "synthetic":
+        seed = _whole_number("source.seed", fields.get("seed", 7), 0, LARGEST_SEED)
+        records = _whole_number("source.records", fields.get("records", 10_000), 100, MOST_RECORDS)
+        return Source(kind=kind, records=records, seed=seed, device_prefix=f"synthetic-{seed}-")
+    if kind == "s3":
+        return Source(kind=kind, uri=_folder_uri(fields.get("uri")))
+    return Source(kind=kind, device_prefix=_device_prefix(fields.get("device_prefix")))
+
+
+def _folder_uri(value: object) -> str:
+    remedy = "write the folder of insight files as s3://bucket/prefix/"
+    if not isinstance(value, str) or not value.startswith("s3://"):
+        raise InvalidRunInput("source.uri", value, remedy)
+    bucket, _, prefix = value.removeprefix("s3://").partition("/")
+    if not bucket or not prefix.strip("/"):
+        raise InvalidRunInput("source.uri", value, remedy)
+    return value if value.endswith("/") else value + "/"
+
+
+def _device_prefix(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 1 <= len(value) <= 128:
+        raise InvalidRunInput("source.device_prefix", value, "write the first 1 to 128 characters of the device ids")
+    return value
+
+
+def _models(value: object) -> tuple[str, ...]:
+    remedy = "list one or both of risk and performance, each once"
+    if not isinstance(value, list) or not value:
+        raise InvalidRunInput("models", value, remedy)
+    for position, model in enumerate(value):
+        if model not in MODELS or model in value[:position]:
+            raise InvalidRunInput(f"models[{position}]", model, remedy)
+    return tuple(model for model in MODELS if model in value)
+
+
+def _tuning(given: object, default: Tuning) -> Tuning:
+    fields = _object("tuning", given, {"max_jobs", "max_parallel_jobs"})
+    jobs = _whole_number("tuning.max_jobs", fields.get("max_jobs", default.max_jobs), 1, MOST_TUNING_JOBS)
+    if "max_parallel_jobs" not in fields:
+        return Tuning(max_jobs=jobs, max_parallel_jobs=min(default.max_parallel_jobs, jobs))
+    parallel = _whole_number("tuning.max_parallel_jobs", fields["max_parallel_jobs"], 1, MOST_PARALLEL_JOBS)
+    if parallel > jobs:
+        raise InvalidRunInput(
+            "tuning.max_parallel_jobs",
+            parallel,
+            f"it must not be above tuning.max_jobs ({jobs}); lower it or raise that",
+        )
+    return Tuning(max_jobs=jobs, max_parallel_jobs=parallel)
+
+
+def _gate(given: object) -> dict[str, float]:
+    fields = _object("gate", given, GATE_DEFAULTS.keys())
+    gate = dict(GATE_DEFAULTS)
+    for name, value in fields.items():
+        largest = _LARGEST_THRESHOLD.get(name, 1.0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise InvalidRunInput(f"gate.{name}", value, f"write a number from 0 to {largest:g}")
+        if not 0 <= value <= largest:
+            raise InvalidRunInput(f"gate.{name}", value, f"write a number from 0 to {largest:g}")
+        gate[name] = float(value)
+    return gate
+
+
+def _object(field: str, value: object, known: Collection[str], ignored: Collection[str] = ()) -> Mapping[str, Any]:
+    """The fields that were given; null counts as not given, at every level."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidRunInput(field, value, 'it must be a JSON object such as {} (fields in quotes, with ":")')
+    for name in value:
+        if name not in known and name not in ignored:
+            place = str(name) if field == "input" else f"{field}.{name}"
+            raise InvalidRunInput(place, value[name], f"no such field; known are {', '.join(sorted(known))}")
+    return {name: given for name, given in value.items() if given is not None}
+
+
+def _choice(field: str, value: object, choices: tuple[str, ...]) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidRunInput(field, value, f"it must be one of {', '.join(choices)}")
+    return value
+
+
+def _boolean(field: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidRunInput(field, value, "it must be true or false, without quotes")
+    return value
+
+
+def _whole_number(field: str, value: object, lowest: int, highest: int) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+        raise InvalidRunInput(field, value, f"it must be a whole number from {lowest} to {highest}")
+    return value

@@ -1,0 +1,19 @@
+"""WriteManifest: adapter between Step Functions and `write_manifest`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lambdas.write_manifest.write_manifest import write_manifest
+
+logger = Logger()
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    account = write_manifest(run_id=event["run_id"], bucket=event["bucket"], raw_prefix=event["raw_prefix"])
+    logger.info("manifest written", extra={"account": account})
+    return account

@@ -1,0 +1,119 @@
+"""Makes MiniStack's Lambda workers behave as AWS's Python runtime does where it matters here.
+
+Three behaviours of MiniStack 1.5.33 are changed, each by replacing the function that has it:
+- a worker imports whatever the server's environment has installed; AWS's runtime has the standard library and the SDK
+  alone;
+- an error reaches the caller as Runtime.HandlerError; AWS gives the exception's class and stack trace, by which
+  workflows catch;
+- a worker in the middle of an invocation outlives a killed server.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import importlib.util
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from local.permissions import AccessDenied, Check, RoleNotAssumable, authorize
+from local.settings import ACCOUNT, REGION
+
+logger = logging.getLogger("iops.lambda")
+
+SDK_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+"""What AWS's Python runtimes bring (docs: Lambda runtimes, "Runtime-included SDK versions")."""
+
+PREAMBLE = """
+import os as _os, sys as _sys, threading as _threading, time as _time
+_sys.path[:] = [p for p in _sys.path if "site-packages" not in p and "dist-packages" not in p] + [{sdk!r}]
+_sys.dont_write_bytecode = True
+_parent = _os.getppid()
+def _watch():
+    while _os.getppid() == _parent:
+        _time.sleep(0.5)
+    _os._exit(1)
+_threading.Thread(target=_watch, daemon=True).start()
+"""
+
+ERROR_REPLY = '{"status": "error", "error": str(e), "trace": traceback.format_exc()}'
+TYPED_ERROR_REPLY = (
+    '{"status": "error", "error": str(e), "trace": traceback.format_exc(), "type": type(e).__name__, '
+    '"stack": traceback.format_tb(e.__traceback__)[1:]}'
+)
+
+_failure: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("lambda_failure", default=None)
+
+
+def register(sdk_dir: Path | None = None) -> None:
+    from ministack.core import lambda_runtime
+    from ministack.services import lambda_svc
+
+    script = lambda_runtime._PYTHON_WORKER_SCRIPT
+    if ERROR_REPLY not in script:
+        raise RuntimeError("MiniStack's Lambda worker changed: local/lambda_workers.py no longer fits it")
+    directory = sdk_dir or Path(lambda_svc.STATE_DIR) / "lambda-runtime"
+    link_sdk(directory)
+    preamble = PREAMBLE.format(sdk=str(directory))
+    lambda_runtime._PYTHON_WORKER_SCRIPT = preamble + script.replace(ERROR_REPLY, TYPED_ERROR_REPLY)
+    lambda_runtime.Worker.invoke = _remembering_failures(lambda_runtime.Worker.invoke)
+    lambda_svc._execute_function_warm = _with_error_type(lambda_svc._execute_function_warm)
+
+
+def link_sdk(directory: Path) -> None:
+    """A folder that holds the runtime's SDK packages alone, as links to the installed ones."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in SDK_PACKAGES:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            continue
+        origin = Path(spec.origin)
+        source = origin.parent if origin.name == "__init__.py" else origin
+        link = directory / source.name
+        if not link.is_symlink():
+            link.symlink_to(source)
+
+
+def _remembering_failures(invoke: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    def remembering(*arguments: Any, **options: Any) -> dict[str, Any]:
+        result = invoke(*arguments, **options)
+        _failure.set(result if result.get("status") == "error" else None)
+        return result
+
+    return remembering
+
+
+def ask_for_logging(config: Mapping[str, Any]) -> None:
+    """Whether the function's role may write its log. MiniStack writes it in any case; AWS drops it, and so says the
+    log."""
+    group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config.get('FunctionName')}"
+    stream = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}:log-stream:{config.get('Version', '$LATEST')}"
+    checks = [Check("logs:CreateLogStream", stream), Check("logs:PutLogEvents", stream)]
+    if (config.get("TracingConfig") or {}).get("Mode") == "Active":
+        checks += [Check("xray:PutTraceSegments", "*"), Check("xray:PutTelemetryRecords", "*")]
+    for check in checks:
+        try:
+            authorize(config["Role"], [check], session_name="Lambda")
+        except (AccessDenied, RoleNotAssumable, KeyError) as refused:
+            logger.warning("in AWS, the log or trace of %s would be lost: %s", config.get("FunctionName"), refused)
+
+
+def _with_error_type(execute: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """The error payload of AWS's Python runtime: errorMessage, errorType, requestId, stackTrace."""
+
+    def typed(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
+        _failure.set(None)
+        ask_for_logging(func.get("config") or func)
+        answer = execute(func, event, request_id)
+        failure = _failure.get()
+        if answer.get("error") and failure and failure.get("type"):
+            answer["body"] = {
+                "errorMessage": failure["error"],
+                "errorType": failure["type"],
+                "requestId": request_id,
+                "stackTrace": failure.get("stack", []),
+            }
+        return answer
+
+    return typed

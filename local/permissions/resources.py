@@ -1,0 +1,72 @@
+"""Which ARNs an action of SageMaker or Application Auto Scaling is authorised on.
+
+Source: the Service Authorization Reference's tables for both services. An action that appears in no table here is
+checked on "*", as AWS checks list actions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+NAMED = {
+    "TrainingJob": ("training-job", "TrainingJobName"),
+    "ProcessingJob": ("processing-job", "ProcessingJobName"),
+    "TransformJob": ("transform-job", "TransformJobName"),
+    "HyperParameterTuningJob": ("hyper-parameter-tuning-job", "HyperParameterTuningJobName"),
+    "Model": ("model", "ModelName"),
+    "EndpointConfig": ("endpoint-config", "EndpointConfigName"),
+    "Endpoint": ("endpoint", "EndpointName"),
+    "ModelPackageGroup": ("model-package-group", "ModelPackageGroupName"),
+    "ModelPackage": ("model-package", "ModelPackageName"),
+}
+"""The noun of an action: its ARN's resource type and the request member that names it."""
+
+VERBS = re.compile(r"^(?:Create|Describe|Stop|Delete|Update)(?P<noun>[A-Za-z]+)$")
+TAG_ACTIONS = ("AddTags", "DeleteTags", "ListTags")
+ENDPOINT_ACTIONS = ("InvokeEndpoint", "InvokeEndpointAsync", "UpdateEndpointWeightsAndCapacities")
+
+
+def sagemaker_arns(action: str, request: Mapping[str, Any], *, account: str, region: str) -> list[str]:
+    """Every ARN that must be allowed; ["*"] for an action without a resource."""
+    prefix = f"arn:aws:sagemaker:{region}:{account}:"
+    names = [
+        resource if resource.startswith("arn:") else prefix + resource
+        for resource in _sagemaker_resources(action, request)
+    ]
+    return names or ["*"]
+
+
+def _sagemaker_resources(action: str, request: Mapping[str, Any]) -> list[str]:
+    if action in TAG_ACTIONS:
+        return [str(request["ResourceArn"])] if request.get("ResourceArn") else []
+    if action in ENDPOINT_ACTIONS:
+        return _named("Endpoint", request)
+    if action in ("CreateEndpoint", "UpdateEndpoint"):
+        return _named("Endpoint", request) + _named("EndpointConfig", request)
+    if action == "CreateModelPackage" and (group := request.get("ModelPackageGroupName")):
+        name = str(group).rpartition("/")[2]
+        return [f"model-package-group/{name}", f"model-package/{name}/*"]
+    if action == "ListTrainingJobsForHyperParameterTuningJob":
+        return _named("HyperParameterTuningJob", request)
+    match = VERBS.match(action)
+    return _named(match["noun"], request) if match else []
+
+
+def _named(noun: str, request: Mapping[str, Any]) -> list[str]:
+    if noun not in NAMED:
+        return []
+    kind, member = NAMED[noun]
+    name = str(request.get(member) or "")
+    if not name:
+        return []
+    return [name if name.startswith("arn:") else f"{kind}/{name}"]
+
+
+def autoscaling_arns(action: str, request: Mapping[str, Any], *, account: str, region: str) -> list[str]:
+    """Actions on a target are authorised on it; its id is unknown to the caller, so the check names any of the
+    account's."""
+    if action.startswith("Describe"):
+        return ["*"]
+    return [f"arn:aws:application-autoscaling:{region}:{account}:scalable-target/*"]

@@ -1,0 +1,67 @@
+"""What the laptop's SageMaker needs to know of the cloud around it, and the times it shares with AWS."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.settings import ACCESS_KEY, HOST, REGION, SECRET_KEY
+
+Credentials = Mapping[str, str]
+"""AccessKeyId, SecretAccessKey and, for a role's session, SessionToken."""
+
+SERVICE_PRINCIPAL = "sagemaker.amazonaws.com"
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+CLOUD_CREDENTIALS: Credentials = {"AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY}
+
+
+def role_credentials(role_arn: str) -> Credentials:
+    """A session of the role, refused where its trust policy does not name SageMaker."""
+    from local.permissions import role_session
+
+    return role_session(role_arn, session_name="SageMaker", service=SERVICE_PRINCIPAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Times are AWS's unless said otherwise; `time_scale` shortens those that only wait (grace, baking, canary)."""
+
+    state_dir: Path
+    endpoint_url: str
+    region: str = REGION
+    images: Mapping[str, str] = field(default_factory=lambda: {"iops-insights:laptop": "training_container"})
+    """End of an image's URI after a slash -> Python module that is its ENTRYPOINT (`python -m module`)."""
+    code_root: Path = REPOSITORY
+    """Working directory of every container, as WORKDIR is in the image."""
+    use_zygote: bool = sys.platform == "linux"
+    """Fork containers from a process that has the slow imports behind it; elsewhere fork after import is not safe."""
+    credentials_for_role: Callable[[str], Credentials] = role_credentials
+    cloud_credentials: Credentials = field(default_factory=lambda: CLOUD_CREDENTIALS)
+    container_environment: Mapping[str, str] = field(default_factory=dict)
+    job_stop_grace_seconds: float = 120.0
+    endpoint_stop_grace_seconds: float = 30.0
+    startup_health_check_seconds: float = 240.0
+    """AWS's default where a variant sets no ContainerStartupHealthCheckTimeoutInSeconds."""
+    ping_timeout_seconds: float = 2.0
+    invocation_timeout_seconds: float = 60.0
+    log_flush_seconds: float = 1.0
+    metrics_flush_seconds: float = 60.0
+    capture_flush_seconds: float = 10.0
+    """AWS buffers captures for longer; a laptop's reader does not want to wait."""
+    alarm_poll_seconds: float = 1.0
+    time_scale: float = 1.0
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """The settings of the server process, as local.settings.server_environment wrote them."""
+        return cls(
+            state_dir=Path(environment["IOPS_CLOUD_STATE"]),
+            endpoint_url=f"http://{HOST}:{environment['GATEWAY_PORT']}",
+            time_scale=float(environment.get("SFN_WAIT_SCALE", "1")),
+        )
+
+    @property
+    def containers_dir(self) -> Path:
+        return self.state_dir / "containers"

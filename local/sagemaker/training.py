@@ -1,0 +1,314 @@
+"""Training jobs: CreateTrainingJob to its Completed, Failed or Stopped, with the image's `train` doing the work."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from local.sagemaker import jobs
+from local.sagemaker.errors import not_on_the_laptop, validation
+from local.sagemaker.images import environment_of, module_of, start_of
+from local.sagemaker.service import Service
+from local.sagemaker.store import Record, Scope, listing, now
+from local.sagemaker.transfer import S3Location, download, objects_below, upload_archive, upload_folder
+
+KIND = "TrainingJob"
+LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+DESCRIBED = (
+    "HyperParameters", "AlgorithmSpecification", "RoleArn", "InputDataConfig", "OutputDataConfig", "ResourceConfig",
+    "VpcConfig", "StoppingCondition", "CheckpointConfig", "DebugHookConfig", "ExperimentConfig", "Environment",
+    "RetryStrategy", "ProfilerConfig", "ModelPackageConfig",
+)  # fmt: skip
+DEFAULT_RUNTIME_SECONDS = 86_400
+"""StoppingCondition's documented default: one day."""
+
+
+def create_training_job(service: Service, scope: Scope, request: dict[str, Any]) -> dict[str, Any]:
+    check_training_request(service, request)
+    record = register(service, scope, request)
+    jobs.run_in_background(f"training-{record.name}", lambda: run(service, record))
+    return {"TrainingJobArn": record.arn}
+
+
+def check_training_request(service: Service, request: Mapping[str, Any]) -> None:
+    """What AWS refuses at once: no such image, a role that it cannot assume, channels without objects."""
+    if "ServerlessJobConfig" in request or "TrainingImage" not in request.get("AlgorithmSpecification", {}):
+        raise not_on_the_laptop("a training job without AlgorithmSpecification.TrainingImage")
+    for member in ("RoleArn", "OutputDataConfig", "ResourceConfig", "StoppingCondition"):
+        if member not in request:
+            raise validation(f"{member} is required.")
+    module_of(request["AlgorithmSpecification"]["TrainingImage"], service.settings)
+    resources = request["ResourceConfig"]
+    if "InstanceType" not in resources or "InstanceCount" not in resources:
+        raise not_on_the_laptop("a ResourceConfig without InstanceType and InstanceCount")
+    service.role_session(request["RoleArn"])
+    check_channels(service, request)
+
+
+def check_channels(service: Service, request: Mapping[str, Any]) -> None:
+    names = [channel["ChannelName"] for channel in request.get("InputDataConfig", [])]
+    if len(names) != len(set(names)):
+        raise validation("Channel names must be unique.")
+    client = service.clients.for_role("s3", request["RoleArn"])
+    for channel in request.get("InputDataConfig", []):
+        source = s3_source(channel)
+        try:
+            is_empty = not objects_below(client, source["S3Uri"])
+        except Exception as error:
+            raise validation(_no_objects(service, request, source) + f" Error message from S3: {error}") from error
+        if is_empty:
+            raise validation(_no_objects(service, request, source))
+
+
+def _no_objects(service: Service, request: Mapping[str, Any], source: Mapping[str, Any]) -> str:
+    bucket = S3Location.parse(source["S3Uri"]).bucket
+    return (
+        f'No S3 objects found under S3 URL "{source["S3Uri"]}" given in input data source. Please ensure that the '
+        f"bucket exists in the selected region ({service.settings.region}), that objects exist under that S3 prefix, "
+        f'and that the role "{request["RoleArn"]}" has "s3:ListBucket" permissions on bucket "{bucket}".'
+    )
+
+
+def s3_source(channel: Mapping[str, Any]) -> dict[str, Any]:
+    source: dict[str, Any] | None = channel["DataSource"].get("S3DataSource")
+    mode = channel.get("InputMode", "File")
+    if source is None or source["S3DataType"] != "S3Prefix" or mode == "Pipe":
+        raise not_on_the_laptop(f"channel {channel['ChannelName']}: a source other than S3Prefix in File mode")
+    return source
+
+
+def register(service: Service, scope: Scope, request: Mapping[str, Any], **extra: Any) -> Record:
+    """The job as InProgress/Starting; `extra` holds Describe members that a request has not (TuningJobArn)."""
+    name = request["TrainingJobName"]
+    created = now()
+    output = S3Location.parse(request["OutputDataConfig"]["S3OutputPath"]).below(name, "output", "model.tar.gz")
+    body = {member: request[member] for member in DESCRIBED if member in request}
+    body.update(
+        TrainingJobName=name,
+        TrainingJobArn=scope.arn(f"training-job/{name}"),
+        ModelArtifacts={"S3ModelArtifacts": output.uri},
+        TrainingJobStatus="InProgress",
+        SecondaryStatus="Starting",
+        SecondaryStatusTransitions=[
+            {"Status": "Starting", "StartTime": created, "StatusMessage": "Preparing the instances for training"}
+        ],
+        CreationTime=created,
+        LastModifiedTime=created,
+        EnableNetworkIsolation=request.get("EnableNetworkIsolation", False),
+        EnableInterContainerTrafficEncryption=request.get("EnableInterContainerTrafficEncryption", False),
+        EnableManagedSpotTraining=request.get("EnableManagedSpotTraining", False),
+        **extra,
+    )
+    record = Record(KIND, name, body["TrainingJobArn"], scope, body)
+    record.tags.update({tag["Key"]: tag["Value"] for tag in request.get("Tags", [])})
+    record.memory["control"] = jobs.Control()
+    service.store.add(record, already_exists=jobs.already_exists(record))
+    return record
+
+
+def run(service: Service, record: Record) -> None:
+    """The whole job, in its own thread; every way out ends in a final status."""
+    body = record.body
+    count = body["ResourceConfig"]["InstanceCount"]
+    instances = jobs.instances_of(service, "training", record.name, count)
+    execution = jobs.Execution(service, record, instances, LOG_GROUP, body["RoleArn"])
+    try:
+        jobs.check_not_stopped(record)
+        enter(service, record, "Downloading", "Downloading input data")
+        _prepare(service, record, instances)
+        jobs.check_not_stopped(record)
+        enter(service, record, "Training", "Training image download completed. Training in progress.")
+        execution.run(
+            max_runtime_seconds=body["StoppingCondition"].get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_SECONDS)
+        )
+        if execution.ending == "ended":
+            enter(service, record, "Uploading", "Uploading generated training model")
+        else:
+            enter(service, record, "Stopping", "Stopping the training job")
+        _upload(service, record, instances, with_model=True)
+    except jobs.Stopped:
+        execution.ending = "stopped"
+    except Exception as error:
+        _fail(service, record, instances, jobs.reason_of(error))
+        return
+    _finish(service, record, instances, execution.ending)
+
+
+def enter(service: Service, record: Record, status: str, message: str, **members: Any) -> None:
+    """Move to a secondary status; the one before it gets its end time."""
+    moment = now()
+    with service.store.changing(record) as body:
+        body["SecondaryStatusTransitions"][-1].setdefault("EndTime", moment)
+        body["SecondaryStatusTransitions"].append({"Status": status, "StartTime": moment, "StatusMessage": message})
+        body["SecondaryStatus"] = status
+        if status == "Downloading":
+            body["TrainingStartTime"] = moment
+        body.update(members)
+
+
+def _prepare(service: Service, record: Record, instances: Sequence[jobs.Instance]) -> None:
+    body = record.body
+    credentials = service.role_session(body["RoleArn"])
+    client = service.clients.for_role("s3", body["RoleArn"])
+    hosts = [instance.host for instance in instances]
+    algorithm = body["AlgorithmSpecification"]
+    arguments = algorithm.get("ContainerArguments") or ([] if algorithm.get("ContainerEntrypoint") else ["train"])
+    for index, instance in enumerate(instances):
+        for channel in body.get("InputDataConfig", []):
+            source = s3_source(channel)
+            is_sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
+            folder = instance.root / "input" / "data" / channel["ChannelName"]
+            download(client, source["S3Uri"], folder, shard=(index, len(hosts)) if is_sharded else (0, 1))
+        for folder in ("model", "output/data"):
+            (instance.root / folder).mkdir(parents=True)
+        write_config(instance.root / "input" / "config", body, instance.host, hosts)
+        own = {"TRAINING_JOB_NAME": record.name, "TRAINING_JOB_ARN": record.arn, **body.get("Environment", {})}
+        instance.start = start_of(
+            service.settings,
+            algorithm["TrainingImage"],
+            entrypoint=algorithm.get("ContainerEntrypoint"),
+            arguments=arguments,
+            environment=environment_of(service.settings, credentials, instance.root, own),
+            log=instance.log,
+        )
+
+
+def write_config(folder: Path, body: Mapping[str, Any], host: str, hosts: Sequence[str]) -> None:
+    """hyperparameters.json, inputdataconfig.json and resourceconfig.json of the training contract."""
+    folder.mkdir(parents=True)
+    channels = {
+        channel["ChannelName"]: {
+            "TrainingInputMode": channel.get("InputMode", "File"),
+            "S3DistributionType": s3_source(channel).get("S3DataDistributionType", "FullyReplicated"),
+            "RecordWrapperType": channel.get("RecordWrapperType", "None"),
+            **({"ContentType": channel["ContentType"]} if "ContentType" in channel else {}),
+        }
+        for channel in body.get("InputDataConfig", [])
+    }
+    kind = body["ResourceConfig"]["InstanceType"]
+    resources = {
+        "current_host": host,
+        "hosts": sorted(hosts),
+        "current_instance_type": kind,
+        "current_group_name": "homogeneousCluster",
+        "instance_groups": [
+            {"instance_group_name": "homogeneousCluster", "instance_type": kind, "hosts": sorted(hosts)}
+        ],
+        "network_interface_name": "lo",
+    }
+    files = {"hyperparameters": body.get("HyperParameters", {}), "inputdataconfig": channels, "resourceconfig": resources}
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+
+
+def _upload(service: Service, record: Record, instances: Sequence[jobs.Instance], *, with_model: bool) -> None:
+    """The model (also of a job that was stopped) and, if there is any, output/data (also of one that failed)."""
+    body = record.body
+    client = service.clients.for_role("s3", body["RoleArn"])
+    output = S3Location.parse(body["OutputDataConfig"]["S3OutputPath"]).below(record.name, "output")
+    is_plain = body["OutputDataConfig"].get("CompressionType") == "NONE"
+    data = [instance.root / "output" / "data" for instance in instances]
+    wanted = [("output", data)] if any(folder.exists() and any(folder.iterdir()) for folder in data) else []
+    if with_model:
+        wanted.insert(0, ("model", [instance.root / "model" for instance in instances]))
+    for name, folders in wanted:
+        if is_plain:
+            for folder in folders:
+                upload_folder(client, folder, output.below(name))
+        else:
+            upload_archive(client, folders, output.below(f"{name}.tar.gz"), instances[0].root / f"{name}.tar.gz")
+
+
+def _finish(service: Service, record: Record, instances: Sequence[jobs.Instance], ending: jobs.Ending) -> None:
+    final = {
+        "ended": ("Completed", "Completed", "Training job completed"),
+        "stopped": ("Stopped", "Stopped", "Training job stopped"),
+        "max_runtime": ("Stopped", "MaxRuntimeExceeded", "Training job stopped because it reached its maximum runtime"),
+    }[ending]
+    _end(service, record, instances, *final)
+
+
+def _fail(service: Service, record: Record, instances: Sequence[jobs.Instance], reason: str) -> None:
+    try:
+        _upload(service, record, instances, with_model=False)
+    except Exception as error:
+        jobs.logger.warning("output of failed %s was not uploaded: %s", record.name, error)
+    _end(service, record, instances, "Failed", "Failed", reason, FailureReason=reason)
+
+
+def _end(
+    service: Service,
+    record: Record,
+    instances: Sequence[jobs.Instance],
+    status: str,
+    secondary: str,
+    message: str,
+    **members: Any,
+) -> None:
+    metrics = final_metrics(record.body["AlgorithmSpecification"].get("MetricDefinitions", []), instances)
+    started = record.body.get("TrainingStartTime")
+    seconds = round((now() - started).total_seconds()) if started else 0
+    jobs.clear(instances)
+    enter(
+        service,
+        record,
+        secondary,
+        message,
+        TrainingJobStatus=status,
+        TrainingEndTime=now(),
+        TrainingTimeInSeconds=seconds,
+        BillableTimeInSeconds=seconds,
+        **({"FinalMetricDataList": metrics} if metrics else {}),
+        **members,
+    )
+
+
+def final_metrics(
+    definitions: Sequence[Mapping[str, str]], instances: Sequence[jobs.Instance]
+) -> list[dict[str, Any]]:
+    """The last value of each metric in the jobs' logs, by the first group of its regular expression."""
+    found: list[dict[str, Any]] = []
+    texts = [instance.log.read_text(errors="replace") for instance in instances if instance.log.exists()]
+    for definition in definitions:
+        pattern = re.compile(definition["Regex"])
+        values = [value for text in texts for match in pattern.finditer(text) if (value := _number(match)) is not None]
+        if values:
+            found.append({"MetricName": definition["Name"], "Value": values[-1], "Timestamp": now()})
+    return found
+
+
+def _number(match: re.Match[str]) -> float | None:
+    try:
+        return float(match.group(1) if match.re.groups else match.group(0))
+    except (TypeError, ValueError):
+        return None
+
+
+def get(service: Service, scope: Scope, name: str) -> Record:
+    return service.store.get(KIND, scope, name, missing=validation("Requested resource not found."))
+
+
+def describe_training_job(service: Service, scope: Scope, request: dict[str, Any]) -> dict[str, Any]:
+    return service.store.snapshot(get(service, scope, request["TrainingJobName"]))
+
+
+def stop_training_job(service: Service, scope: Scope, request: dict[str, Any]) -> dict[str, Any]:
+    jobs.request_stop(service, get(service, scope, request["TrainingJobName"]), "training")
+    return {}
+
+
+def list_training_jobs(service: Service, scope: Scope, request: dict[str, Any]) -> dict[str, Any]:
+    bodies = [service.store.snapshot(record) for record in service.store.all(KIND, scope)]
+    page, token = listing(bodies, request, kind=KIND)
+    return {"TrainingJobSummaries": page, "NextToken": token}
+
+
+ACTIONS = {
+    "CreateTrainingJob": create_training_job,
+    "DescribeTrainingJob": describe_training_job,
+    "StopTrainingJob": stop_training_job,
+    "ListTrainingJobs": list_training_jobs,
+}

@@ -1,0 +1,74 @@
+"""Creating and updating a state machine: its role must allow what Step Functions sets up in its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from local.permissions import AccessDenied, authorize
+from local.permissions.further import managed_rules, state_machine_needs
+from local.settings import ACCOUNT, REGION
+
+RESOURCE_TYPE = "AWS::StepFunctions::StateMachine"
+
+
+class RoleLacksPermission(ValueError):
+    """AWS's refusal of CreateStateMachine and UpdateStateMachine."""
+
+
+def check_role(role_arn: str, definition: str | Mapping[str, Any], *, logs: bool) -> None:
+    """Raise RoleLacksPermission for what would be missing at run time: managed rules of .sync tasks, log delivery."""
+    checks = state_machine_needs(definition, logs=logs, account=ACCOUNT, region=REGION)
+    try:
+        authorize(role_arn, checks, session_name="StepFunctions")
+    except AccessDenied as refused:
+        if refused.check.action.startswith("logs:"):
+            raise RoleLacksPermission(
+                f"The state machine IAM Role is not authorized to access the Log Destination ({refused})"
+            ) from refused
+        rules = ", ".join(managed_rules(definition if isinstance(definition, str) else str(definition)))
+        raise RoleLacksPermission(
+            f"'{role_arn}' is not authorized to create managed-rule. ({refused}; rules: {rules})"
+        ) from refused
+
+
+def register() -> None:
+    """Both ways in: the API, and CloudFormation's provisioner, which writes the state machine itself."""
+    from ministack.services import stepfunctions as sfn
+    from ministack.services.cloudformation import provisioners
+
+    sfn._create_state_machine = _checked_request(sfn._create_state_machine)
+    sfn._update_state_machine = _checked_request(sfn._update_state_machine)
+    handlers = provisioners._RESOURCE_HANDLERS[RESOURCE_TYPE]
+    create = handlers["create"]
+
+    def checked_create(logical_id: str, props: dict[str, Any], stack_name: str) -> Any:
+        definition = provisioners._sfn_definition(props)
+        check_role(props["RoleArn"], definition, logs=_logs(props.get("LoggingConfiguration")))
+        return create(logical_id, props, stack_name)
+
+    handlers["create"] = checked_create
+
+
+def _logs(configuration: Mapping[str, Any] | None) -> bool:
+    given = configuration or {}
+    return bool(given.get("Level", given.get("level", "OFF")) != "OFF")
+
+
+def _checked_request(original: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
+    def checked(request: dict[str, Any]) -> Any:
+        from ministack.core.responses import error_response_json
+        from ministack.services import stepfunctions as sfn
+
+        known = sfn._state_machines.get(request.get("stateMachineArn", "")) or {}
+        role = request.get("roleArn") or known.get("roleArn", "")
+        definition = request.get("definition") or known.get("definition", "{}")
+        try:
+            check_role(role, definition, logs=_logs(request.get("loggingConfiguration")))
+        except RoleLacksPermission as refused:
+            return error_response_json("AccessDeniedException", str(refused), 400)
+        except ValueError:
+            pass  # a missing role is named by MiniStack itself
+        return original(request)
+
+    return checked

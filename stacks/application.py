@@ -1,0 +1,38 @@
+"""The stacks in the order in which they depend on each other."""
+
+import aws_cdk as cdk
+
+from stacks.api_stack import ApiStack
+from stacks.data_stack import DataStack
+from stacks.endpoint_stack import EndpointStack
+from stacks.functions import CodeMaker
+from stacks.lambda_code import lambda_code
+from stacks.monitoring_stack import MonitoringStack
+from stacks.names import KINDS, endpoint_stack_name
+from stacks.settings import Settings
+from stacks.training_stack import TrainingStack
+
+
+def build_application(app: cdk.App, *, code: CodeMaker = lambda_code) -> None:
+    """All stacks; tests pass a `code` that bundles nothing."""
+    settings = Settings.from_context(app)
+    data = DataStack(app, "IopsData", settings=settings)
+    training = TrainingStack(app, "IopsTraining", settings=settings, data=data, code=code)
+    for kind in KINDS:
+        EndpointStack(
+            app,
+            endpoint_stack_name(kind),
+            kind=kind,
+            settings=settings,
+            serving_role=training.roles.serving,
+            topic=training.topic,
+        )
+    api = ApiStack(app, "IopsApi", settings=settings, data=data, code=code)
+    MonitoringStack(
+        app,
+        "IopsMonitoring",
+        settings=settings,
+        topic=training.topic,
+        workflows={"TrainModels": training.train_models, "PromoteModel": training.promote_model},
+        api=api.api,
+    )

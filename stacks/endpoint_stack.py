@@ -1,0 +1,321 @@
+"""One model's endpoint. What is live is a set of parameters of this stack; PromoteModel changes them.
+
+No role is made here: a promotion, which updates this stack as a narrow role, has nothing to do with IAM.
+"""
+
+from typing import Any, TypeVar
+
+import aws_cdk as cdk
+from aws_cdk import aws_applicationautoscaling as scaling
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sagemaker as sagemaker
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+
+from stacks.data_stack import bucket_name, synthesizer
+from stacks.names import live_package_parameter
+from stacks.settings import Settings
+
+VARIANT = "live"
+CHALLENGER = "challenger"
+# SageMaker's own limit for an endpoint's update; it must exceed the waits below by the time that instances take.
+_DEPLOYMENT_SECONDS = 3600
+# The old fleet stays this long beside the new one, so that an alarm can still bring it back.
+_BAKE_SECONDS = 120
+_CANARY_SECONDS = 300
+
+
+class EndpointStack(cdk.Stack):
+    """Parameters, alarms, and, once there is a live package, model, configuration, endpoint and its scaling."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        kind: str,
+        settings: Settings,
+        serving_role: iam.IRole,
+        topic: sns.ITopic,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            env=settings.environment,
+            synthesizer=synthesizer(settings),
+            termination_protection=settings.rules.termination_protection,
+            description=f"IOPS Insights: the {kind} endpoint; what is live is changed by PromoteModel",
+        )
+        self._kind, self._settings, self._prefix = kind, settings, f"Iops{kind.capitalize()}"
+        self.endpoint_name = settings.endpoint_name(kind)
+        self._declare_parameters()
+        self.alarms = endpoint_alarms(self, self.endpoint_name, topic)
+        self._live_package_note()
+        live, challenger = self._models(serving_role)
+        config = self._configuration(live, challenger)
+        endpoint = self._endpoint(config)
+        self._scale(endpoint)
+        self._outputs(config)
+
+    def _declare_parameters(self) -> None:
+        def choice(name: str, default: str, allowed: list[str], description: str) -> cdk.CfnParameter:
+            return cdk.CfnParameter(
+                self, name, type="String", default=default, allowed_values=allowed, description=description
+            )
+
+        self._live_package = cdk.CfnParameter(
+            self,
+            "LivePackage",
+            type="String",
+            default="",
+            description="ARN of the live model package; empty: no endpoint",
+        )
+        self._challenger_package = cdk.CfnParameter(
+            self, "ChallengerPackage", type="String", default="", description="ARN of the package beside the live one"
+        )
+        mode = choice(
+            "ChallengerMode", "off", ["off", "ab", "shadow"], "ab: the challenger answers a tenth of the calls"
+        )
+        shift = choice(
+            "TrafficShift",
+            "all-at-once",
+            ["all-at-once", "canary"],
+            "canary needs two instances or more: its share is at most half of them",
+        )
+        scale = choice("Scaling", "on", ["on", "off"], "target tracking between 1 and 3 instances")
+        equal, both = cdk.Fn.condition_equals, cdk.Fn.condition_and
+        is_live = cdk.Fn.condition_not(equal(self._live_package, ""))
+
+        def condition(name: str, expression: cdk.ICfnConditionExpression) -> cdk.CfnCondition:
+            return cdk.CfnCondition(self, name, expression=expression)
+
+        self._is_live = condition("IsLive", is_live)
+        self._is_ab = condition("IsAb", both(is_live, equal(mode, "ab")))
+        self._is_canary = condition("IsCanary", equal(shift, "canary"))
+        self._is_scaled = condition("IsScaled", both(is_live, equal(scale, "on")))
+        self._refuse_incomplete_challenger(mode)
+
+    def _refuse_incomplete_challenger(self, mode: cdk.CfnParameter) -> None:
+        cdk.CfnRule(
+            self,
+            "ChallengerIsComplete",
+            rule_condition=cdk.Fn.condition_equals(mode, "ab"),
+            assertions=[
+                cdk.CfnRuleAssertion(
+                    assert_=cdk.Fn.condition_not(equal(package, "")),
+                    assert_description=f"ChallengerMode ab needs {name}",
+                )
+                for name, package in (
+                    ("LivePackage", self._live_package),
+                    ("ChallengerPackage", self._challenger_package),
+                )
+            ],
+        )
+        cdk.CfnRule(
+            self,
+            "ShadowIsNotThereYet",
+            assertions=[
+                cdk.CfnRuleAssertion(
+                    assert_=cdk.Fn.condition_not(equal(mode, "shadow")),
+                    assert_description="ChallengerMode shadow is not supported yet; choose off or ab",
+                )
+            ],
+        )
+
+    def _live_package_note(self) -> None:
+        """Also the one resource that this stack has while nothing is live beside its alarms."""
+        ssm.CfnParameter(
+            self,
+            f"{self._prefix}LivePackage",
+            name=live_package_parameter(self._kind),
+            type="String",
+            value=self._or_none(self._live_package.value_as_string),
+            description=f"The live {self._kind} model package, or none",
+        )
+
+    def _models(self, role: iam.IRole) -> tuple[sagemaker.CfnModel, sagemaker.CfnModel]:
+        def model(construct_id: str, package: str, condition: cdk.CfnCondition) -> sagemaker.CfnModel:
+            made = sagemaker.CfnModel(
+                self,
+                construct_id,
+                execution_role_arn=role.role_arn,
+                containers=[
+                    sagemaker.CfnModel.ContainerDefinitionProperty(
+                        model_package_name=package, environment={"MODEL_PACKAGE_ARN": package}
+                    )
+                ],
+                # The container needs nothing but its model, which SageMaker fetches.
+                enable_network_isolation=True,
+            )
+            return _retained_when_replaced(made, condition)
+
+        return (
+            model(f"{self._prefix}Model", self._live_package.value_as_string, self._is_live),
+            model(f"{self._prefix}ChallengerModel", self._challenger_package.value_as_string, self._is_ab),
+        )
+
+    def _configuration(self, live: sagemaker.CfnModel, challenger: sagemaker.CfnModel) -> sagemaker.CfnEndpointConfig:
+        def variant(name: str, model: sagemaker.CfnModel, weight: int) -> dict[str, Any]:
+            return {
+                "VariantName": name,
+                "ModelName": model.attr_model_name,
+                "InstanceType": self._settings.endpoint_instance_type,
+                "InitialInstanceCount": 1,
+                "InitialVariantWeight": weight,
+            }
+
+        config = sagemaker.CfnEndpointConfig(self, f"{self._prefix}Config", production_variants=[])
+        # Beside L1's typed list, which cannot hold Fn::If.
+        config.add_property_override(
+            "ProductionVariants",
+            [
+                variant(VARIANT, live, 9),
+                {"Fn::If": [self._is_ab.logical_id, variant(CHALLENGER, challenger, 1), {"Ref": "AWS::NoValue"}]},
+            ],
+        )
+        config.data_capture_config = self._data_capture()
+        return _retained_when_replaced(config, self._is_live)
+
+    def _data_capture(self) -> sagemaker.CfnEndpointConfig.DataCaptureConfigProperty:
+        percent = self._settings.data_capture_percent
+        return sagemaker.CfnEndpointConfig.DataCaptureConfigProperty(
+            enable_capture=percent > 0,
+            initial_sampling_percentage=percent,
+            # SageMaker adds <endpoint>/<variant>/<year>/<month>/<day>/<hour>/.
+            destination_s3_uri=f"s3://{bucket_name(self, self._settings)}/monitoring/data-capture",
+            capture_options=[
+                sagemaker.CfnEndpointConfig.CaptureOptionProperty(capture_mode=mode) for mode in ("Input", "Output")
+            ],
+            capture_content_type_header=sagemaker.CfnEndpointConfig.CaptureContentTypeHeaderProperty(
+                json_content_types=["application/json"], csv_content_types=["text/csv"]
+            ),
+        )
+
+    def _endpoint(self, config: sagemaker.CfnEndpointConfig) -> sagemaker.CfnEndpoint:
+        canary = {
+            "Type": "CANARY",
+            "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 50},
+            "WaitIntervalInSeconds": _CANARY_SECONDS,
+        }
+        at_once = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+        endpoint = sagemaker.CfnEndpoint(
+            self,
+            f"{self._prefix}Endpoint",
+            endpoint_name=self.endpoint_name,
+            endpoint_config_name=config.attr_endpoint_config_name,
+            deployment_config=sagemaker.CfnEndpoint.DeploymentConfigProperty(
+                blue_green_update_policy=sagemaker.CfnEndpoint.BlueGreenUpdatePolicyProperty(
+                    traffic_routing_configuration=cdk.Token.as_any(
+                        cdk.Fn.condition_if(self._is_canary.logical_id, canary, at_once)
+                    ),
+                    termination_wait_in_seconds=_BAKE_SECONDS,
+                    maximum_execution_timeout_in_seconds=_DEPLOYMENT_SECONDS,
+                ),
+                auto_rollback_configuration=sagemaker.CfnEndpoint.AutoRollbackConfigProperty(
+                    alarms=[sagemaker.CfnEndpoint.AlarmProperty(alarm_name=alarm.alarm_name) for alarm in self.alarms]
+                ),
+            ),
+            # Else every promotion would set a scaled-out endpoint back to one instance.
+            retain_all_variant_properties=True,
+            # ... but a changed share of captured requests shall take effect.
+            exclude_retained_variant_properties=[
+                sagemaker.CfnEndpoint.VariantPropertyProperty(variant_property_type="DataCaptureConfig")
+            ],
+        )
+        endpoint.cfn_options.condition = self._is_live
+        return endpoint
+
+    def _scale(self, endpoint: sagemaker.CfnEndpoint) -> None:
+        """The variant's name never changes, so the target stays through every blue/green update."""
+        target = scaling.CfnScalableTarget(
+            self,
+            f"{self._prefix}ScalableTarget",
+            service_namespace="sagemaker",
+            scalable_dimension="sagemaker:variant:DesiredInstanceCount",
+            resource_id=f"endpoint/{endpoint.attr_endpoint_name}/variant/{VARIANT}",
+            min_capacity=1,
+            max_capacity=3,
+        )
+        tracking = scaling.CfnScalingPolicy
+        policy = tracking(
+            self,
+            f"{self._prefix}ScalingPolicy",
+            policy_name="SagemakerEndpointInvocationScalingPolicy",  # the one name that SageMaker's console shows
+            policy_type="TargetTrackingScaling",
+            scaling_target_id=target.ref,
+            target_tracking_scaling_policy_configuration=tracking.TargetTrackingScalingPolicyConfigurationProperty(
+                target_value=self._settings.target_invocations_per_minute,
+                predefined_metric_specification=tracking.PredefinedMetricSpecificationProperty(
+                    predefined_metric_type="SageMakerVariantInvocationsPerInstance"
+                ),
+                scale_out_cooldown=60,
+                scale_in_cooldown=300,
+            ),
+        )
+        for resource in (target, policy):
+            resource.cfn_options.condition = self._is_scaled
+
+    def _outputs(self, config: sagemaker.CfnEndpointConfig) -> None:
+        cdk.CfnOutput(self, "EndpointName", value=self.endpoint_name)
+        # An output's value must not be empty.
+        cdk.CfnOutput(
+            self, "LivePackageOutput", value=self._or_none(self._live_package.value_as_string)
+        ).override_logical_id("LivePackage")
+        # PromoteModel compares it with what the endpoint really runs.
+        cdk.CfnOutput(self, "EndpointConfigName", value=config.attr_endpoint_config_name, condition=self._is_live)
+
+    def _or_none(self, value: str) -> str:
+        return cdk.Token.as_string(cdk.Fn.condition_if(self._is_live.logical_id, value, "none"))
+
+
+_Resource = TypeVar("_Resource", bound=cdk.CfnResource)
+
+
+def _retained_when_replaced(resource: _Resource, condition: cdk.CfnCondition) -> _Resource:
+    """CloudFormation would delete the replaced one on UPDATE_COMPLETE, while an endpoint that was silently rolled
+    back still used it; PromoteModel deletes it once the endpoint is verified."""
+    resource.cfn_options.condition = condition
+    resource.cfn_options.update_replace_policy = cdk.CfnDeletionPolicy.RETAIN
+    resource.cfn_options.deletion_policy = cdk.CfnDeletionPolicy.DELETE
+    return resource
+
+
+def endpoint_alarms(scope: Construct, endpoint_name: str, topic: sns.ITopic) -> list[cloudwatch.Alarm]:
+    """What rolls a deployment back, and what people are told of at any other time."""
+    dimensions = {"EndpointName": endpoint_name, "VariantName": VARIANT}
+
+    def metric(name: str, statistic: str) -> cloudwatch.Metric:
+        return cloudwatch.Metric(
+            namespace="AWS/SageMaker",
+            metric_name=name,
+            dimensions_map=dimensions,
+            statistic=statistic,
+            period=cdk.Duration.minutes(1),
+        )
+
+    errors = cloudwatch.Alarm(
+        scope,
+        "ServerErrors",
+        metric=metric("Invocation5XXErrors", "Average"),
+        threshold=0.01,
+        evaluation_periods=2,
+        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        alarm_description=f"More than 1% of {endpoint_name}'s answers are server errors",
+    )
+    latency = cloudwatch.Alarm(
+        scope,
+        "ModelLatency",
+        metric=metric("ModelLatency", "p99"),
+        threshold=500_000,
+        evaluation_periods=3,
+        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        alarm_description=f"{endpoint_name} takes more than 500 ms (p99; the metric is in microseconds)",
+    )
+    for alarm in (errors, latency):
+        alarm.add_alarm_action(actions.SnsAction(topic))
+    return [errors, latency]

@@ -1,0 +1,75 @@
+"""A Lambda of this app: its own log group, a role that may write to it and nothing else, Powertools' environment."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from stacks.nag import acknowledge
+from stacks.permissions import Permission, grant
+from stacks.settings import Settings
+
+METRICS_NAMESPACE = "IopsInsights"
+
+# A Code belongs to one stack, so stacks are given its maker; template tests pass one that bundles nothing.
+CodeMaker = Callable[[], lambda_.Code]
+
+
+class InsightFunction(Construct):
+    """`name` is the function's folder below lambdas/; `permissions` is all that it may do beside logging."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        settings: Settings,
+        code: lambda_.Code,
+        timeout: cdk.Duration,
+        memory_mib: int = 256,
+        environment: Mapping[str, str] | None = None,
+        permissions: Sequence[Permission] = (),
+    ) -> None:
+        super().__init__(scope, "".join(word.capitalize() for word in name.split("_")))
+        self.folder = name
+        log_group = logs.LogGroup(
+            self, "Logs", retention=settings.rules.log_retention, removal_policy=cdk.RemovalPolicy.DESTROY
+        )
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        log_group.grant(self.role, "logs:CreateLogStream", "logs:PutLogEvents")
+        grant(self.role, permissions)
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            architecture=lambda_.Architecture.ARM_64,
+            handler=f"lambdas.{name}.handler.handler",
+            code=code,
+            role=self.role,
+            timeout=timeout,
+            memory_size=memory_mib,
+            log_group=log_group,
+            environment={
+                "STAGE": settings.stage,
+                "POWERTOOLS_SERVICE_NAME": name,
+                "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
+                "POWERTOOLS_LOG_LEVEL": "INFO",
+                **(environment or {}),
+            },
+        )
+        acknowledge(
+            self.function,
+            "AwsSolutions-L1",
+            "Python 3.13 is what the code is tested with; 3.14 follows with its own test run.",
+        )
+
+    @property
+    def name(self) -> str:
+        return self.function.function_name
+
+    @property
+    def arn(self) -> str:
+        return self.function.function_arn

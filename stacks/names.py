@@ -1,0 +1,36 @@
+"""Names that several stacks must agree on, so that none needs a reference to the other."""
+
+import aws_cdk as cdk
+
+KINDS = ("risk", "performance")
+
+
+def endpoint_stack_name(kind: str) -> str:
+    return f"Iops{kind.capitalize()}Endpoint"
+
+
+def package_group_name(kind: str) -> str:
+    return f"iops-{kind}"
+
+
+def live_package_parameter(kind: str) -> str:
+    """The SSM parameter that tells people and programs which package is live."""
+    return f"/iops-insights/{kind}/live-package"
+
+
+def sagemaker_arn(stack: cdk.Stack, resource: str, name: str) -> str:
+    return stack.format_arn(service="sagemaker", resource=resource, resource_name=name)
+
+
+def endpoint_arn(stack: cdk.Stack, name: str) -> str:
+    """SageMaker writes names in ARNs in lower case."""
+    return sagemaker_arn(stack, "endpoint", name.lower())
+
+
+def generated_arns(stack: cdk.Stack, resource: str) -> list[str]:
+    """Models and configurations, which CloudFormation names after their logical ids (Iops...)."""
+    return [sagemaker_arn(stack, resource, f"{prefix}*") for prefix in ("Iops", "iops")]
+
+
+def stack_arn(stack: cdk.Stack, name: str) -> str:
+    return stack.format_arn(service="cloudformation", resource="stack", resource_name=f"{name}/*")

@@ -1,0 +1,259 @@
+"""What a deployment may choose, parsed once from the CDK context and refused in words that say what to write instead.
+
+cdk.json's "iops" object holds the values; `-c field=value` on the command line overrides a field.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
+
+import aws_cdk as cdk
+from aws_cdk import aws_logs as logs
+
+from stacks.names import KINDS
+
+STAGES = ("dev", "prod", "local")
+MODEL_TYPES = ("both", *KINDS)
+
+# The laptop cloud's only account; nothing else may be deployed with it.
+LOCAL_ACCOUNT = "000000000000"
+LOCAL_REGION = "us-east-1"
+
+# CreateTransformJob and friends take 1-63 characters; PutScalingPolicy puts an endpoint's name into alarm names.
+_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
+_INSTANCE = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+")
+_ORIGIN = re.compile(r"https?://[^/\s*,]+")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
+
+class InvalidSetting(ValueError):
+    """A setting that cannot be deployed."""
+
+    def __init__(self, field: str, value: object, allowed: str) -> None:
+        super().__init__(f"setting '{field}' is {value!r}; allowed: {allowed}")
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRules:
+    """What a stage decides by itself. Point-in-time recovery and encryption are on in every stage."""
+
+    removal_policy: cdk.RemovalPolicy
+    empties_on_destroy: bool
+    termination_protection: bool
+    log_retention: logs.RetentionDays
+    is_laptop: bool
+
+
+STAGE_RULES: Mapping[str, StageRules] = {
+    "dev": StageRules(
+        removal_policy=cdk.RemovalPolicy.DESTROY,
+        empties_on_destroy=True,
+        termination_protection=False,
+        log_retention=logs.RetentionDays.ONE_MONTH,
+        is_laptop=False,
+    ),
+    "prod": StageRules(
+        removal_policy=cdk.RemovalPolicy.RETAIN,
+        empties_on_destroy=False,
+        termination_protection=True,
+        log_retention=logs.RetentionDays.ONE_YEAR,
+        is_laptop=False,
+    ),
+    "local": StageRules(
+        removal_policy=cdk.RemovalPolicy.DESTROY,
+        empties_on_destroy=True,
+        termination_protection=False,
+        log_retention=logs.RetentionDays.ONE_MONTH,
+        is_laptop=True,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One deployment's choices; every field stands in cdk.json with its default."""
+
+    stage: str
+    region: str | None
+    account: str | None
+    bucket: str | None  # an existing bucket's name; None: the app makes its own
+    create_bucket: bool  # whether a run may create the bucket that `bucket` names
+    source_buckets: tuple[str, ...]  # buckets that a run with source kind s3 may read, beside the app's own
+    execution_role_arn: str | None  # an existing SageMaker role; None: the app makes two narrow ones
+    model_type: str
+    risk_endpoint_name: str
+    performance_endpoint_name: str
+    training_instance_type: str
+    processing_instance_type: str
+    endpoint_instance_type: str
+    requests_per_second_per_instance: float  # measured on one instance of endpoint_instance_type
+    data_capture_percent: int
+    tuning_max_jobs: int
+    tuning_max_parallel_jobs: int
+    scan_segments: int
+    monthly_training: bool
+    allowed_origins: tuple[str, ...]
+    notification_email: str | None
+    prediction_days: int  # how long a stored prediction lives
+
+    def __post_init__(self) -> None:
+        _refuse_wrong_identity(self)
+        _refuse_wrong_names(self)
+        _refuse_wrong_instances(self)
+        _refuse_wrong_numbers(self)
+        _refuse_wrong_contacts(self)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> "Settings":
+        """Values of cdk.json (typed) or of the command line (text); raises InvalidSetting."""
+        hints = get_type_hints(cls)
+        if unknown := sorted(set(values) - set(hints)):
+            raise InvalidSetting(unknown[0], values[unknown[0]], f"only the fields {', '.join(hints)}")
+        return cls(**{name: _typed(name, hint, values.get(name)) for name, hint in hints.items()})
+
+    @classmethod
+    def from_context(cls, app: cdk.App) -> "Settings":
+        """The "iops" object of the context with `-c field=value` overrides; the laptop's account is fixed."""
+        values = dict(app.node.try_get_context("iops") or {})
+        for field in fields(cls):
+            override = app.node.try_get_context(field.name)
+            if override is not None:
+                values[field.name] = override
+        if values.get("stage") == "local":
+            values |= {"account": LOCAL_ACCOUNT, "region": LOCAL_REGION}
+        return cls.from_mapping(values)
+
+    @property
+    def rules(self) -> StageRules:
+        return STAGE_RULES[self.stage]
+
+    @property
+    def environment(self) -> cdk.Environment:
+        return cdk.Environment(account=self.account, region=self.region)
+
+    @property
+    def target_invocations_per_minute(self) -> float:
+        """SageMaker's own formula: measured requests/s x safety factor x 60 (endpoint-scaling-loadtest)."""
+        return round(self.requests_per_second_per_instance * 0.7 * 60, 1)
+
+    def endpoint_name(self, kind: str) -> str:
+        return self.risk_endpoint_name if kind == "risk" else self.performance_endpoint_name
+
+
+def _typed(field: str, hint: Any, value: Any) -> Any:
+    """The command line has text only, so "5", "true" and "a,b" mean what the field's type says."""
+    if value in (None, "", "null"):  # the context drops nulls on its way here, so an absent field is a null one
+        if "None" in str(hint):
+            return None
+        raise InvalidSetting(field, value, 'a value, not null; cdk.json\'s "iops" object lists every field')
+    if hint is bool:
+        if str(value).lower() not in ("true", "false"):
+            raise InvalidSetting(field, value, "true, false")
+        return str(value).lower() == "true"
+    if hint in (int, float):
+        try:
+            return hint(value) if isinstance(value, str) else hint(str(value))
+        except ValueError:
+            raise InvalidSetting(field, value, "a whole number" if hint is int else "a number") from None
+    if hint == tuple[str, ...]:
+        items = [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+        if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+            raise InvalidSetting(field, value, "a list of texts (on the command line: comma-separated)")
+        return tuple(items)
+    return str(value)
+
+
+def _refuse_wrong_identity(settings: Settings) -> None:
+    _one_of("stage", settings.stage, STAGES)
+    _one_of("model_type", settings.model_type, MODEL_TYPES)
+    if settings.account is not None and not re.fullmatch(r"\d{12}", settings.account):
+        raise InvalidSetting("account", settings.account, "12 digits, or null for the account of the credentials")
+    if settings.region is not None and not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", settings.region):
+        raise InvalidSetting("region", settings.region, "a region's name such as us-east-1, or null")
+    role = settings.execution_role_arn
+    if role is not None and not _ROLE_ARN.fullmatch(role):
+        raise InvalidSetting("execution_role_arn", role, "arn:aws:iam::<12 digits>:role/<name>, or null")
+
+
+def _refuse_wrong_names(settings: Settings) -> None:
+    for field in ("risk_endpoint_name", "performance_endpoint_name"):
+        name = getattr(settings, field)
+        if not _NAME.fullmatch(name):
+            raise InvalidSetting(field, name, "1-63 letters, digits and single hyphens between them")
+    if settings.risk_endpoint_name == settings.performance_endpoint_name:
+        raise InvalidSetting(
+            "performance_endpoint_name", settings.performance_endpoint_name, "another name than the risk endpoint's"
+        )
+    named = [("bucket", settings.bucket)] if settings.bucket is not None else []
+    for field, name in [*named, *(("source_buckets", name) for name in settings.source_buckets)]:
+        if not _BUCKET.fullmatch(str(name)):
+            raise InvalidSetting(field, name, "a bucket's name: 3-63 of a-z, 0-9, '.' and '-'")
+    if settings.create_bucket and settings.bucket is None:
+        raise InvalidSetting(
+            "create_bucket", True, "false while 'bucket' is null (the app then makes its own at deployment)"
+        )
+
+
+def _refuse_wrong_instances(settings: Settings) -> None:
+    for field in ("training_instance_type", "processing_instance_type", "endpoint_instance_type"):
+        value = getattr(settings, field)
+        if not _INSTANCE.fullmatch(value):
+            raise InvalidSetting(field, value, "a SageMaker instance type such as ml.m5.xlarge")
+    endpoint = settings.endpoint_instance_type
+    if endpoint.startswith("ml.t3."):
+        raise InvalidSetting(
+            "endpoint_instance_type",
+            endpoint,
+            "a type that is not burstable, such as ml.m5.large: ml.t3 does not exist for endpoints",
+        )
+    if endpoint.startswith("ml.t"):
+        raise InvalidSetting(
+            "endpoint_instance_type",
+            endpoint,
+            "a type that is not burstable, such as ml.m5.large: SageMaker cannot auto-scale burstable types",
+        )
+
+
+def _refuse_wrong_numbers(settings: Settings) -> None:
+    # Limits of Amazon SageMaker's automatic model tuning: 750 jobs of a Bayesian tuning job; 10 in parallel.
+    _between("tuning_max_jobs", settings.tuning_max_jobs, 1, 750)
+    _between("tuning_max_parallel_jobs", settings.tuning_max_parallel_jobs, 1, 10)
+    if settings.tuning_max_parallel_jobs > settings.tuning_max_jobs:
+        raise InvalidSetting(
+            "tuning_max_parallel_jobs",
+            settings.tuning_max_parallel_jobs,
+            f"at most tuning_max_jobs ({settings.tuning_max_jobs})",
+        )
+    _between("scan_segments", settings.scan_segments, 1, 1000)
+    _between("data_capture_percent", settings.data_capture_percent, 0, 100)
+    _between("prediction_days", settings.prediction_days, 1, 3650)
+    _between("requests_per_second_per_instance", settings.requests_per_second_per_instance, 0.1, 100_000)
+
+
+def _refuse_wrong_contacts(settings: Settings) -> None:
+    if not settings.allowed_origins:
+        raise InvalidSetting("allowed_origins", [], "at least one origin such as https://dashboard.example.com")
+    for origin in settings.allowed_origins:
+        if origin == "*" and (settings.stage == "prod" or len(settings.allowed_origins) > 1):
+            raise InvalidSetting("allowed_origins", "*", "listed origins; '*' only by itself, and not in stage prod")
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise InvalidSetting(
+                "allowed_origins", origin, "scheme://host[:port] without path, such as https://a.example"
+            )
+    email = settings.notification_email
+    if email is not None and not _EMAIL.fullmatch(email):
+        raise InvalidSetting("notification_email", email, "an e-mail address, or null")
+
+
+def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InvalidSetting(field, value, ", ".join(allowed))
+
+
+def _between(field: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise InvalidSetting(field, value, f"{low} to {high}")

@@ -1,0 +1,207 @@
+"""The Lambdas of the two workflows, each with exactly the permissions that its code uses."""
+
+from collections.abc import Mapping, Sequence
+
+import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from stacks.functions import CodeMaker, InsightFunction
+from stacks.names import (
+    KINDS,
+    endpoint_arn,
+    endpoint_stack_name,
+    package_group_name,
+    sagemaker_arn,
+    stack_arn,
+)
+from stacks.permissions import Permission, allow
+from stacks.settings import Settings
+
+_STACK_ID = "A stack's ARN ends in an id that it gets when it is made."
+
+
+class TrainingFunctions(Construct):
+    """`by_name["prepare_run"]` and so on, by the folder below lambdas/."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        code: CodeMaker,
+        bucket: s3.IBucket,
+        insights_table: dynamodb.ITable,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._settings, self._code = settings, code()
+        self._bucket, self._table = bucket, insights_table
+        self._stack = cdk.Stack.of(self)
+        self._endpoints = [endpoint_arn(self._stack, settings.endpoint_name(kind)) for kind in KINDS]
+        self._endpoint_stacks = [stack_arn(self._stack, endpoint_stack_name(kind)) for kind in KINDS]
+        functions = [
+            self._prepare_run(),
+            self._ingest_insights(),
+            self._export_insights(),
+            self._write_manifest(),
+            self._judge_model(),
+            self._summarize_run(),
+            self._prepare_promotion(),
+            self._verify_endpoint(),
+            self._describe_failure(),
+        ]
+        self.by_name: Mapping[str, InsightFunction] = {function.folder: function for function in functions}
+
+    def _prepare_run(self) -> InsightFunction:
+        settings = self._settings
+        sources = [
+            self._stack.format_arn(service="s3", region="", account="", resource=b) for b in settings.source_buckets
+        ]
+        permissions = [
+            allow(["s3:ListBucket"], [self._bucket.bucket_arn, *sources]),
+            allow(["dynamodb:DescribeTable"], [self._table.table_arn]),
+        ]
+        if settings.create_bucket:
+            permissions.append(allow(["s3:CreateBucket"], [self._bucket.bucket_arn]))
+        return self._function(
+            "prepare_run",
+            timeout=cdk.Duration.seconds(60),
+            environment={
+                "BUCKET_NAME": self._bucket.bucket_name,
+                "CREATE_BUCKET": str(settings.create_bucket).lower(),
+                "INSIGHTS_TABLE_NAME": self._table.table_name,
+                "MODEL_TYPE": settings.model_type,
+                "TUNING_MAX_JOBS": str(settings.tuning_max_jobs),
+                "TUNING_MAX_PARALLEL_JOBS": str(settings.tuning_max_parallel_jobs),
+                "SCAN_SEGMENTS": str(settings.scan_segments),
+            },
+            permissions=permissions,
+        )
+
+    def _ingest_insights(self) -> InsightFunction:
+        return self._function(
+            "ingest_insights",
+            timeout=cdk.Duration.minutes(15),
+            memory_mib=1024,
+            environment={"INSIGHTS_TABLE_NAME": self._table.table_name},
+            permissions=[
+                self._objects(["s3:GetObject"], "raw/*/generated/*", "incoming/*"),
+                self._objects(["s3:PutObject"], "quarantine/*"),
+                allow(["dynamodb:BatchWriteItem"], [self._table.table_arn]),
+            ],
+        )
+
+    def _export_insights(self) -> InsightFunction:
+        """Two batches of 32 MB in memory: the one that fills and the one that is written."""
+        return self._function(
+            "export_insights",
+            timeout=cdk.Duration.minutes(15),
+            memory_mib=2048,
+            environment={"INSIGHTS_TABLE_NAME": self._table.table_name, "HAND_ON_MARGIN_SECONDS": "60"},
+            permissions=[
+                allow(["dynamodb:Scan"], [self._table.table_arn]),
+                # A repeated segment removes what its first attempt wrote beyond its own last batch.
+                self._objects(["s3:PutObject", "s3:DeleteObject"], "raw/*", "quarantine/*"),
+                self._listing("raw/*", "quarantine/*"),
+            ],
+        )
+
+    def _write_manifest(self) -> InsightFunction:
+        return self._function(
+            "write_manifest",
+            timeout=cdk.Duration.minutes(15),
+            memory_mib=1024,
+            permissions=[
+                self._listing("raw/*", "quarantine/*"),
+                self._objects(["s3:GetObject"], "raw/*", "quarantine/*"),
+                self._objects(["s3:PutObject", "s3:AbortMultipartUpload"], "raw/*"),
+            ],
+        )
+
+    def _judge_model(self) -> InsightFunction:
+        return self._function("judge_model", permissions=[self._objects(["s3:GetObject"], "models/*")])
+
+    def _summarize_run(self) -> InsightFunction:
+        return self._function(
+            "summarize_run",
+            permissions=[self._objects(["s3:GetObject"], "features/*"), self._listing("features/*")],
+        )
+
+    def _prepare_promotion(self) -> InsightFunction:
+        groups = [sagemaker_arn(self._stack, "model-package-group", package_group_name(kind)) for kind in KINDS]
+        packages = [sagemaker_arn(self._stack, "model-package", f"{package_group_name(kind)}/*") for kind in KINDS]
+        return self._function(
+            "prepare_promotion",
+            timeout=cdk.Duration.seconds(60),
+            environment={
+                **{f"{kind.upper()}_STACK_NAME": endpoint_stack_name(kind) for kind in KINDS},
+                **{f"{kind.upper()}_ENDPOINT_NAME": self._settings.endpoint_name(kind) for kind in KINDS},
+                **{f"{kind.upper()}_PACKAGE_GROUP": package_group_name(kind) for kind in KINDS},
+            },
+            permissions=[
+                allow(["cloudformation:DescribeStacks"], self._endpoint_stacks, because=_STACK_ID),
+                allow(["sagemaker:ListModelPackages"], groups),
+                allow(
+                    ["sagemaker:DescribeModelPackage"],
+                    packages,
+                    because="Any version of the two groups may be asked for.",
+                ),
+                allow(["sagemaker:DescribeEndpoint"], self._endpoints),
+            ],
+        )
+
+    def _verify_endpoint(self) -> InsightFunction:
+        return self._function(
+            "verify_endpoint",
+            timeout=cdk.Duration.minutes(2),
+            permissions=[
+                self._objects(["s3:GetObject"], "models/*"),
+                allow(["sagemaker:InvokeEndpoint"], self._endpoints),
+            ],
+        )
+
+    def _describe_failure(self) -> InsightFunction:
+        tuning = [sagemaker_arn(self._stack, "hyper-parameter-tuning-job", f"{kind}-*") for kind in KINDS]
+        return self._function(
+            "describe_failure",
+            permissions=[
+                allow(
+                    ["sagemaker:ListTrainingJobsForHyperParameterTuningJob"],
+                    tuning,
+                    because="A job's name holds its run's id.",
+                ),
+                allow(["cloudformation:DescribeStackEvents"], self._endpoint_stacks, because=_STACK_ID),
+            ],
+        )
+
+    def _function(
+        self,
+        name: str,
+        *,
+        permissions: Sequence[Permission],
+        timeout: cdk.Duration | None = None,
+        memory_mib: int = 256,
+        environment: Mapping[str, str] | None = None,
+    ) -> InsightFunction:
+        return InsightFunction(
+            self,
+            name,
+            settings=self._settings,
+            code=self._code,
+            timeout=timeout or cdk.Duration.seconds(30),
+            memory_mib=memory_mib,
+            environment=environment,
+            permissions=permissions,
+        )
+
+    def _objects(self, actions: Sequence[str], *patterns: str) -> Permission:
+        return allow(
+            actions,
+            [self._bucket.arn_for_objects(pattern) for pattern in patterns],
+            because="Every run, and every file that is given, has its own keys below these prefixes.",
+        )
+
+    def _listing(self, *prefixes: str) -> Permission:
+        return allow(["s3:ListBucket"], [self._bucket.bucket_arn], {"StringLike": {"s3:prefix": list(prefixes)}})

@@ -1,0 +1,104 @@
+"""What turns telemetry into live models: the image, the jobs' roles, the Lambdas and the two workflows."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from stacks.data_stack import DataStack, named_bucket, synthesizer
+from stacks.functions import CodeMaker
+from stacks.image import ContainerImage
+from stacks.package_groups import PackageGroups
+from stacks.sagemaker_roles import SageMakerRoles
+from stacks.settings import Settings
+from stacks.training_functions import TrainingFunctions
+from stacks.update_role import UpdateRole
+from stacks.workflows.jobs import JobDefaults
+from stacks.workflows.promote_model import PromoteModel, PromotionParts
+from stacks.workflows.train_models import TrainingParts, TrainModels
+
+
+class TrainingStack(cdk.Stack):
+    """Both workflows and all that they call."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, settings: Settings, data: DataStack, code: CodeMaker
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            env=settings.environment,
+            synthesizer=synthesizer(settings),
+            termination_protection=settings.rules.termination_protection,
+            description="IOPS Insights: training and promotion of the two models",
+        )
+        self.add_stack_dependency(data)
+        bucket = named_bucket(self, settings)
+        self.topic = notification_topic(self, settings)
+        image = ContainerImage(self, "Image", settings=settings)
+        self.roles = SageMakerRoles(self, "SageMakerRoles", settings=settings, bucket=bucket, image=image)
+        functions = TrainingFunctions(
+            self,
+            "Functions",
+            settings=settings,
+            code=code,
+            bucket=bucket,
+            insights_table=data.insights_table,
+        ).by_name
+        update = UpdateRole(self, "EndpointUpdate", settings=settings, serving_role=self.roles.serving)
+        self.promote_model = PromoteModel(
+            self,
+            "PromoteModel",
+            parts=PromotionParts(settings=settings, functions=functions, update_role=update.role),
+        ).state_machine
+        self.train_models = TrainModels(
+            self,
+            "TrainModels",
+            parts=TrainingParts(
+                defaults=JobDefaults(settings=settings, image_uri=image.uri, role_arn=self.roles.jobs.role_arn),
+                bucket=bucket,
+                topic=self.topic,
+                functions=functions,
+                jobs_role=self.roles.jobs,
+                promote_model=self.promote_model,
+            ),
+        ).state_machine
+        PackageGroups(self, "PackageGroups", settings=settings, code=code)
+        monthly_training(self, settings, self.train_models)
+        cdk.CfnOutput(self, "TrainModelsArn", value=self.train_models.state_machine_arn)
+        cdk.CfnOutput(self, "PromoteModelArn", value=self.promote_model.state_machine_arn)
+        cdk.CfnOutput(self, "IngestInsightsName", value=functions["ingest_insights"].name)
+        cdk.CfnOutput(self, "TopicArn", value=self.topic.topic_arn)
+
+
+def notification_topic(scope: cdk.Stack, settings: Settings) -> sns.Topic:
+    """What people are told: ended runs and alarms."""
+    topic = sns.Topic(scope, "Notifications", enforce_ssl=True)
+    # A topic with a policy of its own has lost the default one, by which alarms of this account could publish.
+    topic.add_to_resource_policy(
+        iam.PolicyStatement(
+            sid="AlarmsOfThisAccount",
+            actions=["sns:Publish"],
+            resources=[topic.topic_arn],
+            principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+            conditions={"StringEquals": {"aws:SourceAccount": scope.account}},
+        )
+    )
+    if settings.notification_email is not None:
+        topic.add_subscription(subscriptions.EmailSubscription(settings.notification_email))
+    return topic
+
+
+def monthly_training(scope: Construct, settings: Settings, machine: sfn.IStateMachine) -> None:
+    """The first of a month, 03:00 UTC: a full run with every default."""
+    events.Rule(
+        scope,
+        "MonthlyTraining",
+        schedule=events.Schedule.cron(minute="0", hour="3", day="1"),
+        enabled=settings.monthly_training,
+        targets=[targets.SfnStateMachine(machine, input=events.RuleTargetInput.from_object({}))],
+    )

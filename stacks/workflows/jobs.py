@@ -1,0 +1,214 @@
+"""The SageMaker jobs of a run as their API requests; `$run` is PrepareRun's answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stacks.names import package_group_name
+from stacks.settings import Settings
+from stacks.workflows.steps import ATTEMPT, expression
+
+Json = Any
+
+_CONTAINER_ROOT = "/opt/ml/processing"
+_VOLUME_GB = 30  # SageMaker's own minimum for a tuning job's warm pools; a run of 10 million insights needs 10
+_SEED = "7"  # improves reproducibility; AMT promises no more of a Bayesian search (Considerations)
+
+OBJECTIVES: Mapping[str, str] = {"risk": "validation:mlogloss", "performance": "validation:rmse"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDefaults:
+    """What every job request of a deployment has in common."""
+
+    settings: Settings
+    image_uri: str
+    role_arn: str
+
+
+def processing_job(
+    defaults: JobDefaults,
+    step: str,
+    *,
+    arguments: Sequence[str],
+    inputs: Json,
+    output_name: str,
+    output_uri: str,
+    max_runtime_seconds: int,
+) -> Json:
+    """CreateProcessingJob; `arguments`, `inputs` and `output_uri` may hold expressions."""
+    return {
+        "ProcessingJobName": expression(f"'iops-{step}-' & $run.run_id & '-' & {ATTEMPT}"),
+        "AppSpecification": {"ImageUri": defaults.image_uri, "ContainerArguments": list(arguments)},
+        "RoleArn": defaults.role_arn,
+        "ProcessingInputs": inputs,
+        "ProcessingOutputConfig": {
+            "Outputs": [
+                {
+                    "OutputName": output_name,
+                    "S3Output": {
+                        "S3Uri": output_uri,
+                        "LocalPath": f"{_CONTAINER_ROOT}/output/{output_name}",
+                        "S3UploadMode": "EndOfJob",
+                    },
+                }
+            ]
+        },
+        "ProcessingResources": {
+            "ClusterConfig": {
+                "InstanceCount": 1,
+                "InstanceType": defaults.settings.processing_instance_type,
+                "VolumeSizeInGB": _VOLUME_GB,
+            }
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": max_runtime_seconds},
+    }
+
+
+def processing_input(name: str, uri: str) -> str:
+    """One input as a JSONata object; `uri` is a JSONata expression."""
+    return (
+        f"{{'InputName': '{name}', 'S3Input': {{'S3Uri': {uri}, 'LocalPath': '{_CONTAINER_ROOT}/input/{name}', "
+        "'S3DataType': 'S3Prefix', 'S3InputMode': 'File'}}"
+    )
+
+
+def tuning_job(defaults: JobDefaults, kind: str, *, max_runtime_seconds: int) -> Json:
+    """CreateHyperParameterTuningJob: Bayesian over eight ranges, judged on the validation split."""
+    return {
+        "HyperParameterTuningJobName": expression(tuning_job_name(kind)),
+        "HyperParameterTuningJobConfig": {
+            "Strategy": "Bayesian",
+            "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": OBJECTIVES[kind]},
+            "ResourceLimits": {
+                "MaxNumberOfTrainingJobs": expression("$run.tuning.max_jobs"),
+                "MaxParallelTrainingJobs": expression("$run.tuning.max_parallel_jobs"),
+                "MaxRuntimeInSeconds": max_runtime_seconds,
+            },
+            "ParameterRanges": _ranges(),
+            # Trials stop by themselves (early_stopping_rounds); stopping them from outside as well would compare
+            # finished with unfinished models.
+            "TrainingJobEarlyStoppingType": "Off",
+            "RandomSeed": int(_SEED),
+        },
+        "TrainingJobDefinition": _training_job(defaults, kind),
+    }
+
+
+def tuning_job_name(kind: str) -> str:
+    """11 + 1 + 12 + 1 + 7 characters at most (r99-9): a tuning job's name has 32."""
+    return f"'{kind}-' & $run.run_id & '-' & {ATTEMPT}"
+
+
+def _training_job(defaults: JobDefaults, kind: str) -> Json:
+    metric = OBJECTIVES[kind]
+    return {
+        "AlgorithmSpecification": {
+            "TrainingImage": defaults.image_uri,
+            "TrainingInputMode": "File",
+            "MetricDefinitions": [
+                {"Name": metric, "Regex": f"{metric.replace(':', '-')}=([0-9.eE+-]+);"},
+            ],
+        },
+        "RoleArn": defaults.role_arn,
+        "StaticHyperParameters": {
+            "kind": kind,
+            "num_round": "300",
+            "early_stopping_rounds": "10",
+            "seed": _SEED,
+        },
+        "InputDataConfig": [
+            _channel("train", "train"),
+            _channel("validation", "validation"),
+            _channel("calibration", "calibration"),
+        ],
+        "OutputDataConfig": {
+            "S3OutputPath": expression(f"'s3://' & $run.bucket & '/models/' & $run.run_id & '/{kind}/'")
+        },
+        "ResourceConfig": {
+            "InstanceCount": 1,
+            "InstanceType": defaults.settings.training_instance_type,
+            "VolumeSizeInGB": _VOLUME_GB,
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+    }
+
+
+def _channel(name: str, split: str) -> Json:
+    """A channel that holds the split's one file: its key is the whole prefix."""
+    uri = f"'s3://' & $run.bucket & '/' & $run.features_prefix & 'columnar/{split}.npz'"
+    return {
+        "ChannelName": name,
+        "DataSource": {
+            "S3DataSource": {
+                "S3DataType": "S3Prefix",
+                "S3Uri": expression(uri),
+                "S3DataDistributionType": "FullyReplicated",
+            }
+        },
+    }
+
+
+def _ranges() -> Json:
+    """XGBoost's eight that matter; the learning rate's effect is one of proportion, so it is searched on a log scale.
+
+    Ranges that start at 0 cannot be logarithmic (ScalingType: Logarithmic needs values above 0).
+    """
+    return {
+        "IntegerParameterRanges": [_range("max_depth", "3", "10")],
+        "ContinuousParameterRanges": [
+            _range("eta", "0.01", "0.3", "Logarithmic"),
+            _range("min_child_weight", "1", "10"),
+            _range("subsample", "0.5", "1"),
+            _range("colsample_bytree", "0.5", "1"),
+            _range("gamma", "0", "5"),
+            _range("alpha", "0", "2"),
+            _range("lambda", "0", "2"),
+        ],
+    }
+
+
+def _range(name: str, low: str, high: str, scaling: str = "Linear") -> Json:
+    return {"Name": name, "MinValue": low, "MaxValue": high, "ScalingType": scaling}
+
+
+def model_package(defaults: JobDefaults, kind: str, *, approved: bool) -> Json:
+    """CreateModelPackage of the judged model, with what a later promotion and a reader need to know about it."""
+    judgement = f"${kind}_judgement"
+    return {
+        "ModelPackageGroupName": package_group_name(kind),
+        "ModelPackageDescription": expression(f"$substring($join({judgement}.reasons, '; '), 0, 1024)"),
+        "ModelApprovalStatus": "Approved" if approved else "Rejected",
+        "InferenceSpecification": {
+            # The package carries its image: a model is served by the code that trained it.
+            "Containers": [
+                {
+                    "Image": defaults.image_uri,
+                    "ModelDataUrl": expression(f"'s3://' & $run.bucket & '/' & {model_key(kind)}"),
+                }
+            ],
+            "SupportedContentTypes": ["application/json", "text/csv"],
+            "SupportedResponseMIMETypes": ["application/json"],
+            "SupportedRealtimeInferenceInstanceTypes": [defaults.settings.endpoint_instance_type],
+        },
+        "ModelMetrics": {
+            "ModelQuality": {
+                "Statistics": {
+                    "ContentType": "application/json",
+                    "S3Uri": expression(f"{judgement}.metrics_uri"),
+                }
+            }
+        },
+        "CustomerMetadataProperties": expression(
+            f"""$merge($append([{{'kind': '{kind}', 'run_id': $run.run_id, 'golden_uri': {judgement}.golden,
+            'report_uri': {judgement}.report, 'metrics_uri': {judgement}.metrics_uri}}],
+            $each({judgement}.metrics, function($value, $name) {{ {{'metric_' & $name: $string($value)}} }})))"""
+        ),
+        # A repeated request answers with the version that the first one made.
+        "ClientToken": expression(f"${kind}_tuning_job"),
+    }
+
+
+def model_key(kind: str) -> str:
+    """SageMaker's own layout below S3OutputPath: <training job>/output/model.tar.gz."""
+    return f"'models/' & $run.run_id & '/{kind}/' & ${kind}_training_job & '/output/model.tar.gz'"

@@ -1,0 +1,320 @@
+"""PromoteModel: makes a registered model live by updating its endpoint's stack, and takes it back if it is not right.
+
+A rolled-back endpoint reports InService, so what is live is believed only when the endpoint's configuration is the
+stack's and the endpoint gives the golden answers that were stored with the model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from stacks.functions import InsightFunction
+from stacks.names import KINDS, endpoint_arn, endpoint_stack_name, generated_arns, stack_arn
+from stacks.permissions import Permission, allow, grant
+from stacks.settings import Settings
+from stacks.workflows.machine import workflow_machine
+from stacks.workflows.replaced import RemoveReplaced
+from stacks.workflows.steps import (
+    CALL_RETRY,
+    CAUGHT,
+    Failures,
+    choice,
+    expression,
+    invoke,
+    task,
+    when,
+)
+
+Json = Any
+
+_POLL = cdk.Duration.seconds(10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionParts:
+    """What the workflow calls; `update_role` is whom CloudFormation becomes."""
+
+    settings: Settings
+    functions: Mapping[str, InsightFunction]
+    update_role: iam.IRole
+
+
+class PromoteModel(Construct):
+    """The state machine; its input names a kind and a version or a model package."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, parts: PromotionParts) -> None:
+        super().__init__(scope, construct_id)
+        self._parts = parts
+        self._failures = Failures(self, "Failure", describe_failure=parts.functions["describe_failure"])
+        self._prepare = self._prepare_promotion()
+        self._roll_back = self._update_stack("RollBack", "$plan.rollback_parameters", initial="r")
+        self._take_back()
+        self.state_machine = workflow_machine(
+            self,
+            name="PromoteModel",
+            definition=self._prepare.next(self._when_idle(self._put_live(self._check()))),
+            settings=parts.settings,
+            # A blue/green deployment's limit (endpoint_stack.py) twice, as it may have to be taken back, and as much
+            # again for another update that is waited for.
+            timeout=cdk.Duration.hours(4),
+        )
+        grant(self.state_machine, _permissions(cdk.Stack.of(self), parts))
+
+    def _prepare_promotion(self) -> sfn.CustomState:
+        prepare = invoke(
+            self,
+            "PreparePromotion",
+            self._parts.functions["prepare_promotion"],
+            # Of a nested execution's input, the console's link to its caller is no part of the request.
+            expression(
+                """$sift($states.context.Execution.Input,
+                function($value, $name) { $name != 'AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID' })"""
+            ),
+            timeout=cdk.Duration.seconds(60),
+            assign={"plan": expression("$states.result.Payload"), "refusal": ""},
+        )
+        self._failures.catch(prepare)
+        return prepare
+
+    def _when_idle(self, update: sfn.CustomState) -> sfn.CustomState:
+        """A busy stack is waited for, and the plan is made again: the other update may have changed what is live."""
+        status = self._describe_stack("DescribeStackBefore")
+        busy = sfn.Wait.jsonata(self, "WaitForOtherUpdate", time=sfn.WaitTime.duration(_POLL))
+        self._failures.catch(status)
+        status.next(
+            choice(self, "IsStackBusy")
+            .when(when("$contains($states.input.status, 'IN_PROGRESS')"), busy.next(self._prepare))
+            .otherwise(update)
+        )
+        refused = choice(self, "WhyWasUpdateRefused")
+        refused.when(when("$contains($states.input.cause, '_IN_PROGRESS')"), busy)
+        refused.when(when("$contains($states.input.cause, 'No updates are to be performed')"), self._updated)
+        refused.otherwise(self._failures.entry)
+        update.add_catch(refused, errors=["States.ALL"], outputs=expression(CAUGHT), assign={"update_started": False})
+        return status
+
+    def _put_live(self, check: sfn.CustomState) -> sfn.CustomState:
+        """Updates the stack and waits for its end."""
+        update = self._update_stack("UpdateStack", "$plan.parameters", initial="p")
+        self._updated = self._describe_stack("DescribeStack")
+        self._failures.catch(self._updated)
+        waiting = sfn.Wait.jsonata(self, "WaitForUpdate", time=sfn.WaitTime.duration(_POLL))
+        # CloudFormation has taken it back already; DescribeFailure finds the resource that failed.
+        rolled_back = sfn.Pass.jsonata(
+            self,
+            "StackRolledBack",
+            outputs=expression(
+                """{'state': 'UpdateStack', 'error': 'PromotionRolledBack',
+                'cause': 'the stack ' & $plan.stack_name & ' ended as ' & $states.input.status,
+                'stack_name': $plan.stack_name, 'client_request_token': $update_token}"""
+            ),
+        )
+        rolled_back.next(self._failures.entry)
+        update.next(waiting).next(self._updated)
+        self._updated.next(
+            choice(self, "IsUpdateDone")
+            .when(when("$contains($states.input.status, 'IN_PROGRESS')"), waiting)
+            .when(when("$update_started and $states.input.status != 'UPDATE_COMPLETE'"), rolled_back)
+            .otherwise(check)
+        )
+        return update
+
+    def _check(self) -> sfn.CustomState:
+        """The endpoint's configuration, then its answers."""
+        endpoint = task(
+            self,
+            "DescribeEndpoint",
+            "aws-sdk:sagemaker:describeEndpoint",
+            {"EndpointName": expression("$plan.endpoint_name")},
+            timeout=cdk.Duration.minutes(1),
+            output=expression(
+                """{'status': $states.result.EndpointStatus, 'endpoint_config': $states.result.EndpointConfigName,
+                'stack_endpoint_config': $states.input.endpoint_config}"""
+            ),
+            assign={"live_config": expression("$states.result.EndpointConfigName")},
+        )
+        verify = invoke(
+            self,
+            "VerifyEndpoint",
+            self._parts.functions["verify_endpoint"],
+            expression(
+                """{'endpoint_name': $plan.endpoint_name, 'golden_uri': $plan.golden_uri,
+                'expected_package': $plan.target_package}"""
+            ),
+            timeout=cdk.Duration.minutes(2),
+            assign={"verification": expression("$states.result.Payload")},
+        )
+        for state in (endpoint, verify):
+            state.add_catch(
+                self._roll_back,
+                errors=["States.ALL"],
+                outputs={},
+                assign={
+                    "refusal": expression(
+                        "$states.context.State.Name & ' failed: ' & $states.errorOutput.Error & ': '"
+                        " & $states.errorOutput.Cause"
+                    )
+                },
+            )
+        endpoint.next(
+            choice(self, "IsEndpointAsInStack")
+            .when(
+                when("$states.input.status = 'InService' and $live_config = $states.input.stack_endpoint_config"),
+                verify,
+            )
+            .otherwise(self._refused("ConfigurationDiffers", _OTHER_CONFIGURATION))
+        )
+        verify.next(
+            choice(self, "AreAnswersGolden")
+            .when(when("$states.input.matched"), self._finish())
+            .otherwise(
+                self._refused(
+                    "AnswersDiffer", "'the endpoint does not give the golden answers: ' & $states.input.reason"
+                )
+            )
+        )
+        return endpoint
+
+    def _finish(self) -> sfn.IChainable:
+        done = sfn.Succeed.jsonata(
+            self,
+            "Promoted",
+            outputs=expression(
+                """{'kind': $plan.kind, 'endpoint_name': $plan.endpoint_name, 'stack_name': $plan.stack_name,
+                'live_package': $plan.target_package, 'previous_package': $plan.previous_package,
+                'status': $update_started ? 'promoted' : 'unchanged', 'verification': $verification,
+                'replaced': $states.input.replaced}"""
+            ),
+        )
+        remove = RemoveReplaced(self, "Replaced", suffix="", candidates="[$plan.previous_endpoint_config]")
+        remove.end.next(done)
+        return remove.start
+
+    def _refused(self, name: str, reason: str) -> sfn.Pass:
+        refused = sfn.Pass.jsonata(self, name, outputs={}, assign={"refusal": expression(reason)})
+        refused.next(self._roll_back)
+        return refused
+
+    def _take_back(self) -> None:
+        """Puts the former parameters back, removes the refused model, and fails with the reason."""
+        failed = sfn.Fail.jsonata(
+            self,
+            "NotPromoted",
+            error="PromotionRefused",
+            cause=expression(
+                """$plan.target_package & ' was not promoted: ' & $refusal & '. Live is '
+                & ($plan.previous_package ? $plan.previous_package : 'no model') & ', as before.'"""
+            ),
+        )
+        stuck = sfn.Fail.jsonata(
+            self,
+            "RollBackFailed",
+            error="RollBackFailed",
+            cause=expression(
+                """$plan.target_package & ' must not be live: ' & $refusal & '. Taking it back failed: '
+                & $states.input.cause & '. See the events of stack ' & $plan.stack_name
+                & ' and run PromoteModel with the version that shall be live.'"""
+            ),
+        )
+        waiting = sfn.Wait.jsonata(self, "WaitForRollBack", time=sfn.WaitTime.duration(_POLL))
+        status = self._describe_stack("DescribeStackRolledBack")
+        status.add_catch(stuck, errors=["States.ALL"], outputs=expression(CAUGHT))
+        remove = RemoveReplaced(
+            self, "Refused", suffix="Refused", candidates="[$plan.previous_endpoint_config, $live_config]"
+        )
+        remove.end.next(failed)
+        self._roll_back.next(waiting).next(status)
+        status.next(
+            choice(self, "IsRollBackDone")
+            .when(when("$contains($states.input.status, 'IN_PROGRESS')"), waiting)
+            .when(when("$states.input.status = 'UPDATE_COMPLETE'"), remove.start)
+            .otherwise(
+                sfn.Pass.jsonata(
+                    self,
+                    "RollBackEndedBadly",
+                    outputs=expression("{'cause': 'the stack ended as ' & $states.input.status}"),
+                ).next(stuck)
+            )
+        )
+        refused = choice(self, "WhyWasRollBackRefused")
+        refused.when(when("$contains($states.input.cause, 'No updates are to be performed')"), failed)
+        refused.when(when("$contains($states.input.cause, '_IN_PROGRESS')"), self._again())
+        refused.otherwise(stuck)
+        self._roll_back.add_catch(refused, errors=["States.ALL"], outputs=expression(CAUGHT))
+
+    def _again(self) -> sfn.Chain:
+        """Another update came between: ours follows it."""
+        return sfn.Wait.jsonata(self, "WaitBeforeRollBack", time=sfn.WaitTime.duration(_POLL)).next(self._roll_back)
+
+    def _update_stack(self, name: str, parameters: str, *, initial: str) -> sfn.CustomState:
+        """UpdateStack with the previous template, as a role that can touch this endpoint's resources only."""
+        request_token = f"'{initial}-' & $states.context.Execution.Name & '-' & $states.context.State.RetryCount"
+        return task(
+            self,
+            name,
+            "aws-sdk:cloudformation:updateStack",
+            {
+                "StackName": expression("$plan.stack_name"),
+                "UsePreviousTemplate": True,
+                "Parameters": expression(parameters),
+                "RoleARN": self._parts.update_role.role_arn,
+                "ClientRequestToken": expression(request_token),
+            },
+            timeout=cdk.Duration.minutes(1),
+            # Refusals ("No updates ...", "... IN_PROGRESS ...") bear the same error name as throttling and are
+            # answers; only what is surely throttling is worth a retry: 5, 10, 20 s.
+            retries=(CALL_RETRY | {"ErrorEquals": ["CloudFormation.ThrottlingException"], "IntervalSeconds": 5},),
+            output={},
+            assign={"update_started": True, "update_token": expression(request_token)},
+        )
+
+    def _describe_stack(self, name: str) -> sfn.CustomState:
+        outputs = "$states.result.Stacks[0].Outputs[OutputKey = 'EndpointConfigName'].OutputValue"
+        return task(
+            self,
+            name,
+            "aws-sdk:cloudformation:describeStacks",
+            {"StackName": expression("$plan.stack_name")},
+            timeout=cdk.Duration.minutes(1),
+            output=expression(
+                f"""{{'status': $states.result.Stacks[0].StackStatus,
+                'endpoint_config': $exists({outputs}) ? {outputs} : ''}}"""
+            ),
+        )
+
+
+_OTHER_CONFIGURATION = """'the endpoint is ' & $states.input.status & ' with configuration ' & $live_config
+    & ', its stack says ' & $states.input.stack_endpoint_config & ' (the deployment was rolled back, by an alarm)'"""
+
+
+def _permissions(stack: cdk.Stack, parts: PromotionParts) -> list[Permission]:
+    stacks = [stack_arn(stack, endpoint_stack_name(kind)) for kind in KINDS]
+    endpoints = [endpoint_arn(stack, parts.settings.endpoint_name(kind)) for kind in KINDS]
+    role = parts.update_role.role_arn
+    stack_id = "A stack's ARN ends in an id that it gets when it is made."
+    generated = "CloudFormation names models and configurations after their logical ids, which start with Iops."
+    called = ("prepare_promotion", "verify_endpoint", "describe_failure")
+    return [
+        allow(["lambda:InvokeFunction"], [parts.functions[name].arn for name in called]),
+        # Without RoleARN CloudFormation would use the role of the last deployment: CDK's administrator.
+        allow(
+            ["cloudformation:UpdateStack"],
+            stacks,
+            {"StringEquals": {"cloudformation:RoleArn": role}},
+            because=stack_id,
+        ),
+        allow(["cloudformation:DescribeStacks"], stacks, because=stack_id),
+        allow(["iam:PassRole"], [role], {"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}}),
+        allow(["sagemaker:DescribeEndpoint"], endpoints),
+        allow(
+            ["sagemaker:DescribeEndpointConfig", "sagemaker:DeleteEndpointConfig"],
+            generated_arns(stack, "endpoint-config"),
+            because=generated,
+        ),
+        allow(["sagemaker:DeleteModel"], generated_arns(stack, "model"), because=generated),
+    ]

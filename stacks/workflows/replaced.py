@@ -1,0 +1,117 @@
+"""Deletes what a promotion replaced: CloudFormation retains it, as an endpoint might still have been using it."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from stacks.workflows.steps import expression, task
+
+
+class RemoveReplaced(Construct):
+    """`candidates` is a JSONata array of configuration names (nulls allowed); what the endpoint uses now is spared.
+
+    What cannot be deleted is named in the output and costs nothing: it never fails a promotion that is live.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, suffix: str, candidates: str) -> None:
+        super().__init__(scope, construct_id)
+        self._suffix = suffix
+        self.start = self._describe_live()
+        self.end = self._each(candidates)
+        nothing = sfn.Pass.jsonata(self, f"NothingLive{suffix}", outputs={}, assign={"in_use": {"models": []}})
+        live_config = self._describe_live_config()
+        self.start.next(live_config).next(self.end)
+        # After the roll back of a first promotion there is no endpoint.
+        self.start.add_catch(nothing, errors=["States.ALL"], outputs={})
+        live_config.add_catch(nothing, errors=["States.ALL"], outputs={})
+        nothing.next(self.end)
+
+    def _describe_live(self) -> sfn.CustomState:
+        return task(
+            self,
+            f"DescribeLive{self._suffix}",
+            "aws-sdk:sagemaker:describeEndpoint",
+            {"EndpointName": expression("$plan.endpoint_name")},
+            timeout=cdk.Duration.minutes(1),
+            output=expression("{'endpoint_config': $states.result.EndpointConfigName}"),
+        )
+
+    def _describe_live_config(self) -> sfn.CustomState:
+        return task(
+            self,
+            f"DescribeLiveConfig{self._suffix}",
+            "aws-sdk:sagemaker:describeEndpointConfig",
+            {"EndpointConfigName": expression("$states.input.endpoint_config")},
+            timeout=cdk.Duration.minutes(1),
+            output={},
+            assign={
+                "in_use": expression(
+                    """{'endpoint_config': $states.result.EndpointConfigName,
+                    'models': [$states.result.ProductionVariants.ModelName,
+                    $states.result.ShadowProductionVariants.ModelName]}"""
+                )
+            },
+        )
+
+    def _each(self, candidates: str) -> sfn.Map:
+        each = sfn.Map.jsonata(
+            self,
+            f"RemoveReplaced{self._suffix}",
+            items=sfn.ProvideItems.jsonata(
+                expression(f"[$distinct({candidates}[$ != null and $ != $in_use.endpoint_config])]")
+            ),
+            max_concurrency=1,
+            outputs=expression("{'replaced': [$states.result]}"),
+        )
+        return each.item_processor(self._remove_one())
+
+    def _remove_one(self) -> sfn.CustomState:
+        suffix = self._suffix
+        describe = task(
+            self,
+            f"DescribeReplaced{suffix}",
+            "aws-sdk:sagemaker:describeEndpointConfig",
+            {"EndpointConfigName": expression("$states.input")},
+            timeout=cdk.Duration.minutes(1),
+            output=expression(
+                """{'endpoint_config': $states.result.EndpointConfigName,
+                'models': [$states.result.ProductionVariants.ModelName,
+                $states.result.ShadowProductionVariants.ModelName][$not($ in $in_use.models)]}"""
+            ),
+        )
+        delete = task(
+            self,
+            f"DeleteReplacedConfig{suffix}",
+            "aws-sdk:sagemaker:deleteEndpointConfig",
+            {"EndpointConfigName": expression("$states.input.endpoint_config")},
+            timeout=cdk.Duration.minutes(1),
+            output=expression("$states.input"),
+        )
+        models = self._delete_models()
+        left = sfn.Pass.jsonata(self, f"LeftBehind{suffix}")
+        for state in (describe, delete, models):
+            state.add_catch(
+                left,
+                errors=["States.ALL"],
+                outputs=expression("{'left': $states.input, 'cause': $states.errorOutput.Cause}"),
+            )
+        describe.next(delete).next(models)
+        return describe
+
+    def _delete_models(self) -> sfn.Map:
+        delete = task(
+            self,
+            f"DeleteReplacedModel{self._suffix}",
+            "aws-sdk:sagemaker:deleteModel",
+            {"ModelName": expression("$states.input")},
+            timeout=cdk.Duration.minutes(1),
+            output={},
+        )
+        models = sfn.Map.jsonata(
+            self,
+            f"DeleteReplacedModels{self._suffix}",
+            items=sfn.ProvideItems.jsonata(expression("[$states.input.models]")),
+            max_concurrency=1,
+            outputs=expression("{'endpoint_config': $states.input.endpoint_config, 'models': [$states.input.models]}"),
+        )
+        return models.item_processor(delete)

@@ -1,0 +1,153 @@
+"""States as both workflows write them: every task with a timeout, the retries that can help, and one way to fail.
+
+Written as Amazon States Language with JSONata, as the console shows it; permissions stand with each workflow, because
+CDK has no construct for processing and tuning jobs and those for Lambdas would allow every version.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from stacks.functions import InsightFunction
+
+Json = Any
+
+# 2, 4, ... 64 s: 126 s in all, past a deployment of the function and a short burst of throttling.
+LAMBDA_RETRY: Json = {
+    "ErrorEquals": [
+        "Lambda.ServiceException",
+        "Lambda.AWSLambdaException",
+        "Lambda.SdkClientException",
+        "Lambda.TooManyRequestsException",
+    ],
+    "IntervalSeconds": 2,
+    "BackoffRate": 2,
+    "MaxAttempts": 6,
+    "JitterStrategy": "FULL",
+}
+# 1, 2, 5, 10, 10 min: 28 min for an instance quota that another run holds.
+QUOTA_RETRY: Json = {
+    "ErrorEquals": ["SageMaker.ResourceLimitExceededException", "SageMaker.ResourceLimitExceeded"],
+    "IntervalSeconds": 60,
+    "BackoffRate": 2.2,
+    "MaxDelaySeconds": 600,
+    "MaxAttempts": 5,
+}
+# 5, 10, 20 s: 35 s of throttling. The service answers a wrong request with the same name, so more would only delay
+# the sentence that says what is wrong.
+SAGEMAKER_RETRY: Json = {
+    "ErrorEquals": ["SageMaker.AmazonSageMakerException", "SageMaker.SageMakerException"],
+    "IntervalSeconds": 5,
+    "BackoffRate": 2,
+    "MaxAttempts": 3,
+    "JitterStrategy": "FULL",
+}
+# 2, 4, 8 s: 14 s of throttling of a small call.
+CALL_RETRY: Json = {
+    "ErrorEquals": ["States.TaskFailed"],
+    "IntervalSeconds": 2,
+    "BackoffRate": 2,
+    "MaxAttempts": 3,
+    "JitterStrategy": "FULL",
+}
+JOB_RETRIES = (QUOTA_RETRY, SAGEMAKER_RETRY)
+
+# A job of a retried or redriven state must not meet its predecessor's name.
+ATTEMPT = (
+    "(($states.context.Execution.RedriveCount > 0 ? 'r' & $states.context.Execution.RedriveCount & '-' : '')"
+    " & $states.context.State.RetryCount)"
+)
+# What DescribeFailure is asked about. An error need not have a cause, and a missing one would fail the expression.
+CAUGHT = """{'state': $states.context.State.Name, 'error': $states.errorOutput.Error,
+    'cause': $exists($states.errorOutput.Cause) ? $states.errorOutput.Cause : ''}"""
+
+
+def expression(text: str) -> str:
+    """A JSONata expression as a field's value."""
+    return "{% " + " ".join(text.split()) + " %}"
+
+
+def task(
+    scope: Construct,
+    name: str,
+    resource: str,
+    arguments: Json,
+    *,
+    timeout: cdk.Duration,
+    retries: Sequence[Json] = (CALL_RETRY,),
+    output: Json = None,
+    assign: Mapping[str, Json] | None = None,
+) -> sfn.CustomState:
+    """`resource` is what follows arn:aws:states::: in the state's Resource."""
+    state: dict[str, Json] = {
+        "Type": "Task",
+        "Resource": f"arn:{cdk.Stack.of(scope).partition}:states:::{resource}",
+        "Arguments": arguments,
+        "TimeoutSeconds": timeout.to_seconds(),
+    }
+    if retries:
+        state["Retry"] = list(retries)
+    if output is not None:
+        state["Output"] = output
+    if assign is not None:
+        state["Assign"] = dict(assign)
+    return sfn.CustomState(scope, name, state_json=state)
+
+
+def invoke(
+    scope: Construct,
+    name: str,
+    function: InsightFunction,
+    payload: Json,
+    *,
+    timeout: cdk.Duration,
+    output: Json = None,
+    assign: Mapping[str, Json] | None = None,
+) -> sfn.CustomState:
+    """A Lambda; its answer is `$states.result.Payload`. The state waits a little longer than the function may run."""
+    return task(
+        scope,
+        name,
+        "lambda:invoke",
+        {"FunctionName": function.arn, "Payload": payload},
+        timeout=timeout.plus(cdk.Duration.seconds(30)),
+        retries=(LAMBDA_RETRY,),
+        output=expression("$states.result.Payload") if output is None else output,
+        assign=assign,
+    )
+
+
+def choice(scope: Construct, name: str) -> sfn.Choice:
+    return sfn.Choice.jsonata(scope, name)
+
+
+def when(text: str) -> sfn.Condition:
+    return sfn.Condition.jsonata(expression(text))
+
+
+class Failures(Construct):
+    """Where a failing state goes: DescribeFailure finds the job's own reason and its log, Fail says it."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, describe_failure: InsightFunction) -> None:
+        super().__init__(scope, construct_id)
+        fail = sfn.Fail.jsonata(
+            self,
+            "Failed",
+            error=expression("$states.input.error"),
+            cause=expression("$states.input.cause"),
+        )
+        self.entry = describe(self, "DescribeFailure", describe_failure)
+        # Without the description the raw error is still better than none.
+        self.entry.add_catch(fail, errors=["States.ALL"], outputs=expression("$states.input"))
+        self.entry.next(fail)
+
+    def catch(self, *states: sfn.CustomState | sfn.Map | sfn.Parallel) -> None:
+        for state in states:
+            state.add_catch(self.entry, errors=["States.ALL"], outputs=expression(CAUGHT))
+
+
+def describe(scope: Construct, name: str, function: InsightFunction) -> sfn.CustomState:
+    return invoke(scope, name, function, expression("$states.input"), timeout=cdk.Duration.seconds(60))

@@ -1,0 +1,356 @@
+"""TrainModels: from insights in the table to judged, registered and promoted models."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from stacks.functions import InsightFunction
+from stacks.names import KINDS, package_group_name, sagemaker_arn
+from stacks.permissions import Permission, allow, grant
+from stacks.workflows.jobs import JobDefaults, processing_input, processing_job
+from stacks.workflows.machine import workflow_machine
+from stacks.workflows.model_branch import model_branch
+from stacks.workflows.steps import (
+    JOB_RETRIES,
+    Failures,
+    choice,
+    expression,
+    invoke,
+    task,
+    when,
+)
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingParts:
+    """What the workflow calls."""
+
+    defaults: JobDefaults
+    bucket: s3.IBucket
+    topic: sns.ITopic
+    functions: Mapping[str, InsightFunction]
+    jobs_role: iam.IRole
+    promote_model: sfn.IStateMachine
+
+
+class TrainModels(Construct):
+    """The state machine; every field of its input is optional, so that {} is a full run."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, parts: TrainingParts) -> None:
+        super().__init__(scope, construct_id)
+        self._parts = parts
+        self._failures = Failures(self, "Failure", describe_failure=parts.functions["describe_failure"])
+        self.state_machine = workflow_machine(
+            self,
+            name="TrainModels",
+            definition=self._definition(),
+            settings=parts.defaults.settings,
+            # Tuning's 24 h, everything before and after it, and a quota that is waited for at every job.
+            timeout=cdk.Duration.hours(40),
+        )
+        grant(self.state_machine, self._permissions())
+
+    def _definition(self) -> sfn.IChainable:
+        """The graph, as the console draws it."""
+        prepare = self._prepare()
+        generate, listed, load = self._generate(), self._list_generated(), self._load_generated()
+        export, manifest = self._export(), self._write_manifest()
+        previous, engineer, keep = self._find_previous_splits(), self._engineer(), self._keep_splits()
+        train, summarize = self._train(), self._summarize()
+
+        features = previous.next(engineer).next(keep).next(train).next(summarize).next(self._notify())
+        exported = export.next(manifest).next(features)
+        source = choice(self, "WhichSource")
+        source.when(when("$run.source.kind = 'synthetic'"), generate.next(listed).next(load).next(exported))
+        source.when(when("$run.source.kind = 's3'"), previous)
+        source.otherwise(export)
+        self._failures.catch(
+            prepare, generate, listed, load, export, manifest, previous, engineer, keep, train, summarize
+        )
+        return prepare.next(source)
+
+    def _prepare(self) -> sfn.CustomState:
+        return invoke(
+            self,
+            "PrepareRun",
+            self._parts.functions["prepare_run"],
+            expression(
+                """{'input': $states.context.Execution.Input, 'execution_arn': $states.context.Execution.Id,
+                'execution_name': $states.context.Execution.Name,
+                'redrive_count': $exists($states.context.Execution.RedriveCount)
+                ? $states.context.Execution.RedriveCount : 0}"""
+            ),
+            timeout=cdk.Duration.seconds(60),
+            # Every later state reads $run; $manifest stays empty when a run starts from files in S3.
+            assign={"run": expression("$states.result.Payload"), "manifest": {}},
+        )
+
+    def _generate(self) -> sfn.CustomState:
+        return self._processing(
+            "GenerateInsights",
+            processing_job(
+                self._parts.defaults,
+                "generate",
+                arguments=[
+                    "generate",
+                    "--records",
+                    expression("$string($run.source.records)"),
+                    "--seed",
+                    expression("$string($run.source.seed)"),
+                ],
+                inputs=[],
+                output_name="generated",
+                output_uri=expression("'s3://' & $run.bucket & '/' & $run.raw_prefix & 'generated/'"),
+                max_runtime_seconds=3600,
+            ),
+        )
+
+    def _list_generated(self) -> sfn.CustomState:
+        return task(
+            self,
+            "ListGenerated",
+            "aws-sdk:s3:listObjectsV2",
+            {"Bucket": expression("$run.bucket"), "Prefix": expression("$run.raw_prefix & 'generated/'")},
+            timeout=cdk.Duration.minutes(1),
+            # One page: 1,000 parts. The generator writes a few.
+            output=expression("{'keys': [$states.result.Contents.Key]}"),
+        )
+
+    def _load_generated(self) -> sfn.Map:
+        ingest = invoke(
+            self,
+            "IngestInsights",
+            self._parts.functions["ingest_insights"],
+            expression("{'bucket': $run.bucket, 'key': $states.input}"),
+            timeout=cdk.Duration.minutes(15),
+        )
+        # Five writers: an on-demand table that was just made takes 4,000 writes a second (On-demand capacity mode).
+        load = sfn.Map.jsonata(
+            self,
+            "LoadGenerated",
+            items=sfn.ProvideItems.jsonata(expression("$states.input.keys")),
+            max_concurrency=5,
+            outputs=expression("{'rows': $sum($states.result.rows), 'refused': $sum($states.result.refused)}"),
+        )
+        return load.item_processor(ingest)
+
+    def _export(self) -> sfn.Map:
+        """A segment per Lambda; one near its time limit hands on to the next where it stopped."""
+        segment = invoke(
+            self,
+            "ExportSegment",
+            self._parts.functions["export_insights"],
+            expression(
+                """{'run_id': $run.run_id, 'bucket': $run.bucket, 'raw_prefix': $run.raw_prefix,
+                'source': $run.source, 'segment': $states.input.segment,
+                'total_segments': $states.input.total_segments,
+                'start_key': $exists($states.input.start_key) ? $states.input.start_key : null,
+                'batch': $exists($states.input.batch) ? $states.input.batch : 0}"""
+            ),
+            timeout=cdk.Duration.minutes(15),
+        )
+        finished = sfn.Succeed.jsonata(self, "SegmentExported")
+        segment.next(choice(self, "IsSegmentDone").when(when("$states.input.done"), finished).otherwise(segment))
+        export = sfn.Map.jsonata(
+            self,
+            "ExportInsights",
+            items=sfn.ProvideItems.jsonata(expression("$run.segments")),
+            max_concurrency=40,  # an inline Map's own limit
+            outputs=expression("{'segments': $count($states.result)}"),
+        )
+        return export.item_processor(segment)
+
+    def _write_manifest(self) -> sfn.CustomState:
+        return invoke(
+            self,
+            "WriteManifest",
+            self._parts.functions["write_manifest"],
+            expression("{'run_id': $run.run_id, 'bucket': $run.bucket, 'raw_prefix': $run.raw_prefix}"),
+            timeout=cdk.Duration.minutes(15),
+            assign={"manifest": expression("$states.result.Payload")},
+        )
+
+    def _find_previous_splits(self) -> sfn.CustomState:
+        """The first run has none, and a processing input whose prefix is empty fails its job."""
+        return task(
+            self,
+            "FindPreviousSplits",
+            "aws-sdk:s3:listObjectsV2",
+            {"Bucket": expression("$run.bucket"), "Prefix": "features/splits.json", "MaxKeys": 1},
+            timeout=cdk.Duration.minutes(1),
+            output=expression("{'splits_are_kept': $count($states.result.Contents) > 0}"),
+        )
+
+    def _engineer(self) -> sfn.CustomState:
+        raw = processing_input(
+            "raw",
+            "($run.source.kind = 's3' ? $run.source.uri : 's3://' & $run.bucket & '/' & $run.raw_prefix)",
+        )
+        previous = processing_input("previous", "'s3://' & $run.bucket & '/features/splits.json'")
+        return self._processing(
+            "EngineerFeatures",
+            processing_job(
+                self._parts.defaults,
+                "engineer",
+                arguments=["engineer", "--split", expression("$run.split")],
+                inputs=expression(f"$states.input.splits_are_kept ? [{raw}, {previous}] : [{raw}]"),
+                output_name="features",
+                output_uri=expression("'s3://' & $run.bucket & '/' & $run.features_prefix"),
+                max_runtime_seconds=4 * 3600,
+            ),
+        )
+
+    def _keep_splits(self) -> sfn.CustomState:
+        """A device keeps the split that it was first given: the next run starts from this one's."""
+        return task(
+            self,
+            "KeepSplits",
+            "aws-sdk:s3:copyObject",
+            {
+                "Bucket": expression("$run.bucket"),
+                "Key": "features/splits.json",
+                "CopySource": expression("$run.bucket & '/' & $run.features_prefix & 'splits.json'"),
+            },
+            timeout=cdk.Duration.minutes(1),
+            output={},
+        )
+
+    def _train(self) -> sfn.Parallel:
+        parallel = sfn.Parallel.jsonata(self, "TrainEachModel")
+        for kind in KINDS:
+            parallel.branch(model_branch(self, kind, parts=self._parts))
+        return parallel
+
+    def _summarize(self) -> sfn.CustomState:
+        return invoke(
+            self,
+            "Summarize",
+            self._parts.functions["summarize_run"],
+            expression("{'run': $run, 'manifest': $manifest, 'models': $states.input}"),
+            timeout=cdk.Duration.seconds(30),
+        )
+
+    def _notify(self) -> sfn.CustomState:
+        done = sfn.Succeed.jsonata(self, "Done")
+        notify = task(
+            self,
+            "Notify",
+            "sns:publish",
+            {
+                "TopicArn": self._parts.topic.topic_arn,
+                "Subject": expression("'IOPS Insights: training run ' & $run.run_id & ' has ended'"),
+                "Message": expression("$string($states.input, true)"),
+            },
+            timeout=cdk.Duration.minutes(1),
+            output=expression("$states.input"),
+        )
+        # The models are trained and live: that nobody could be told is part of the answer, not a failed run.
+        notify.add_catch(
+            done,
+            errors=["States.ALL"],
+            outputs=expression("$merge([$states.input, {'notification_failure': $states.errorOutput.Cause}])"),
+        )
+        notify.next(done)
+        return notify
+
+    def _processing(self, name: str, request: Json) -> sfn.CustomState:
+        # The job's own limit ends it with a reason; the state's is for a job that does not even start.
+        seconds = request["StoppingCondition"]["MaxRuntimeInSeconds"] + 1800
+        return task(
+            self,
+            name,
+            "sagemaker:createProcessingJob.sync",
+            request,
+            timeout=cdk.Duration.seconds(seconds),
+            retries=JOB_RETRIES,
+            output={},
+        )
+
+    def _permissions(self) -> list[Permission]:
+        parts, stack = self._parts, cdk.Stack.of(self)
+        return [
+            allow(["lambda:InvokeFunction"], [function.arn for function in parts.functions.values()]),
+            *job_permissions(stack, parts.jobs_role),
+            allow(
+                ["sagemaker:CreateModelPackage"],
+                [
+                    sagemaker_arn(stack, resource, name)
+                    for kind in KINDS
+                    for resource, name in (
+                        ("model-package-group", package_group_name(kind)),
+                        ("model-package", f"{package_group_name(kind)}/*"),
+                    )
+                ],
+                because="A version's number is known when it is made.",
+            ),
+            allow(
+                ["s3:ListBucket"],
+                [parts.bucket.bucket_arn],
+                {"StringLike": {"s3:prefix": ["raw/*", "features/splits.json"]}},
+            ),
+            # KeepSplits; SageMaker reads a package's model and metrics as the caller.
+            allow(
+                ["s3:GetObject"],
+                [parts.bucket.arn_for_objects("features/*"), parts.bucket.arn_for_objects("models/*")],
+                because="Every run has prefixes of its own below these two.",
+            ),
+            allow(["s3:PutObject"], [parts.bucket.arn_for_objects("features/splits.json")]),
+            allow(["sns:Publish"], [parts.topic.topic_arn]),
+            *nested_execution_permissions(stack, parts.promote_model),
+        ]
+
+
+def job_permissions(stack: cdk.Stack, jobs_role: iam.IRole) -> list[Permission]:
+    """What `.sync` needs: the job, its end (EventBridge managed rules), its tags, and its role.
+
+    Step Functions tags what it starts (AddTags) and stops it when the execution is stopped.
+    """
+    processing = sagemaker_arn(stack, "processing-job", "iops-*")
+    tuning = [sagemaker_arn(stack, "hyper-parameter-tuning-job", f"{kind}-*") for kind in KINDS]
+    verbs, because = ("Create", "Describe", "Stop"), "A job's name holds its run's id."
+    rules = [
+        stack.format_arn(service="events", resource="rule", resource_name=f"StepFunctionsGetEventsForSageMaker{name}")
+        for name in ("ProcessingJobsRule", "TuningJobsRule")
+    ]
+    return [
+        allow([f"sagemaker:{verb}ProcessingJob" for verb in verbs], [processing], because=because),
+        allow([f"sagemaker:{verb}HyperParameterTuningJob" for verb in verbs], tuning, because=because),
+        allow(["sagemaker:AddTags", "sagemaker:ListTags"], [processing, *tuning], because=because),
+        allow(["events:PutTargets", "events:PutRule", "events:DescribeRule"], rules),
+        allow(
+            ["iam:PassRole"],
+            [jobs_role.role_arn],
+            {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        ),
+    ]
+
+
+def nested_execution_permissions(stack: cdk.Stack, machine: sfn.IStateMachine) -> list[Permission]:
+    """What startExecution.sync:2 needs (Manage nested executions)."""
+    executions = stack.format_arn(
+        service="states",
+        resource="execution",
+        resource_name="PromoteModel:*",
+        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+    )
+    rule = stack.format_arn(
+        service="events", resource="rule", resource_name="StepFunctionsGetEventsForStepFunctionsExecutionRule"
+    )
+    return [
+        allow(["states:StartExecution"], [machine.state_machine_arn]),
+        allow(
+            ["states:DescribeExecution", "states:StopExecution"],
+            [executions],
+            because="An execution's name holds its run's id.",
+        ),
+        allow(["events:PutTargets", "events:PutRule", "events:DescribeRule"], [rule]),
+    ]

@@ -1,0 +1,213 @@
+"""The whole system on the laptop cloud: the tests stand in the order of a deployment's life and share one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from local.cloud import LaptopCloud
+from local.deploy import deploy, destroy
+from local.execution import Execution, run_execution
+from local.options import RunOptions
+from local.run import Deployment, RunRecord, run
+
+pytestmark = pytest.mark.e2e
+
+OPTIONS = {
+    "INSIGHTS": "synthetic",
+    "RECORDS": "3000",
+    "TUNING_JOBS": "3",
+    "TUNING_PARALLEL": "2",
+    "GATE_MIN_ACCURACY": "0.5",
+    "GATE_MAX_RMSE": "40",
+}
+"""Small, and a gate that a model of so few rows passes: what is tested is the way, not the quality."""
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("build")
+
+
+@pytest.fixture(scope="module")
+def cloud(build: Path) -> Iterator[LaptopCloud]:
+    cloud = LaptopCloud(build / "cloud", port=0, record_calls=True)
+    yield cloud
+    cloud.stop()
+
+
+@pytest.fixture(scope="module")
+def record(cloud: LaptopCloud, build: Path) -> RunRecord:
+    return run(cloud, RunOptions.from_environment(OPTIONS), build=build)
+
+
+@pytest.fixture(scope="module")
+def deployment(cloud: LaptopCloud, record: RunRecord) -> Deployment:
+    return Deployment.of(cloud)
+
+
+def execute(cloud: LaptopCloud, deployment: Deployment, machine: str, given: dict[str, Any]) -> Execution:
+    return run_execution(
+        cloud.client("stepfunctions"),
+        state_machine_arn=deployment[f"IopsTraining.{machine}Arn"],
+        execution_input=given,
+    )
+
+
+def live_package(cloud: LaptopCloud, kind: str) -> str:
+    stack = cloud.client("cloudformation").describe_stacks(StackName=f"Iops{kind.capitalize()}Endpoint")["Stacks"][0]
+    return next(p["ParameterValue"] for p in stack["Parameters"] if p["ParameterKey"] == "LivePackage")
+
+
+def live_configuration(cloud: LaptopCloud, kind: str) -> str:
+    endpoint = cloud.client("sagemaker").describe_endpoint(EndpointName=f"iops-{kind}-predictor")
+    assert endpoint["EndpointStatus"] == "InService"
+    return endpoint["EndpointConfigName"]
+
+
+def test_the_main_job_ends_in_two_answered_predictions_and_refuses_a_stranger(record: RunRecord):
+    assert record.execution["status"] == "SUCCEEDED"
+    assert [(answer["route"], answer["status"]) for answer in record.predictions] == [
+        ("/api/predict/risk", 200),
+        ("/api/predict/performance", 200),
+    ]
+    assert record.without_token["status"] == 401
+
+
+def test_run_json_is_as_documented(record: RunRecord, build: Path):
+    written = json.loads((build / "run.json").read_text())
+    jsonschema.validate(written, json.loads(Path("docs/run.schema.json").read_text()))
+    assert {"start", "deploy", "train", "predict"} <= {step["name"] for step in written["steps"]}
+    assert (build / "report" / "index.html").stat().st_size > 0
+    assert (build / "report" / "risk.html").stat().st_size > 0
+
+
+def test_a_prediction_names_the_live_model_and_was_stored(
+    record: RunRecord, cloud: LaptopCloud, deployment: Deployment
+):
+    body = record.predictions[0]["body"]
+    table = cloud.client("dynamodb")
+    stored = table.query(
+        TableName=deployment["IopsData.PredictionsTableName"],
+        KeyConditionExpression="device_id = :device",
+        ExpressionAttributeValues={":device": {"S": body["device_id"]}},
+    )["Items"]
+
+    assert body["model_version"] == live_package(cloud, "risk")
+    assert len(stored) == 2
+
+
+def test_the_export_lost_nothing_and_a_generated_insight_is_there_once(
+    record: RunRecord, cloud: LaptopCloud, deployment: Deployment
+):
+    s3, bucket = cloud.client("s3"), deployment["IopsData.BucketName"]
+    prefix = f"raw/{record.execution['output']['run_id']}/"
+    objects = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}export-batch-")
+    rows = [
+        (row["device_id"], row["timestamp"])
+        for page in objects
+        for entry in page["Contents"]
+        for row in json.load(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"])
+    ]
+    manifest = json.load(s3.get_object(Bucket=bucket, Key=f"{prefix}manifest.json")["Body"])
+
+    assert len(rows) == len(set(rows)) == 3000 == manifest["rows"]
+
+
+def test_a_gate_that_refuses_leaves_the_live_model_alone_and_says_why(
+    record: RunRecord, cloud: LaptopCloud, deployment: Deployment
+):
+    before = live_package(cloud, "risk"), live_configuration(cloud, "risk")
+
+    execution = execute(
+        cloud,
+        deployment,
+        "TrainModels",
+        {
+            "models": ["risk"],
+            "tuning": {"max_jobs": 2, "max_parallel_jobs": 2},
+            "gate": {"min_accuracy": 0.999},
+            "source": {"kind": "synthetic", "records": 3000, "seed": 7},
+        },
+    )
+
+    model = execution.output["models"]["risk"]
+    assert execution.status == "SUCCEEDED", execution.cause
+    assert model["status"] == "rejected"
+    assert any("0.999" in reason for reason in model["gate"]["reasons"])
+    assert execution.output["models"]["performance"]["status"] == "skipped"
+    assert (live_package(cloud, "risk"), live_configuration(cloud, "risk")) == before
+
+
+def test_a_second_model_goes_live_and_the_older_version_comes_back_through_promotion_alone(
+    record: RunRecord, cloud: LaptopCloud, deployment: Deployment
+):
+    first = live_package(cloud, "performance")
+    execution = execute(
+        cloud,
+        deployment,
+        "TrainModels",
+        {
+            "models": ["performance"],
+            "tuning": {"max_jobs": 2, "max_parallel_jobs": 2},
+            "gate": {"max_rmse": 50},
+            "source": {"kind": "synthetic", "records": 3000, "seed": 7},
+        },
+    )
+    assert execution.status == "SUCCEEDED", execution.cause
+    second = live_package(cloud, "performance")
+    assert second != first
+
+    back = execute(
+        cloud,
+        deployment,
+        "PromoteModel",
+        {"kind": "performance", "version": 1, "reason": "trying the way back"},
+    )
+
+    assert back.status == "SUCCEEDED", back.cause
+    assert live_package(cloud, "performance") == first
+
+
+def test_promoting_what_does_not_exist_is_refused_with_its_name(cloud: LaptopCloud, deployment: Deployment):
+    execution = execute(cloud, deployment, "PromoteModel", {"kind": "risk", "version": 99})
+
+    assert execution.status == "FAILED"
+    assert "99" in execution.cause
+
+
+def test_wrong_execution_input_fails_at_once_and_names_the_field(cloud: LaptopCloud, deployment: Deployment):
+    execution = execute(cloud, deployment, "TrainModels", {"tunning": {"max_jobs": 3}})
+
+    assert execution.status == "FAILED"
+    assert "tunning" in execution.cause
+
+
+def test_deploying_again_changes_nothing_that_is_live(record: RunRecord, cloud: LaptopCloud):
+    kinds = ("risk", "performance")
+    before = [(live_package(cloud, kind), live_configuration(cloud, kind)) for kind in kinds]
+
+    deploy(cloud)
+
+    assert [(live_package(cloud, kind), live_configuration(cloud, kind)) for kind in kinds] == before
+
+
+def test_destroying_leaves_no_endpoint_no_scalable_target_and_no_running_job(cloud: LaptopCloud, record: RunRecord):
+    destroy(cloud)
+
+    sagemaker = cloud.client("sagemaker")
+    scaling = cloud.client("application-autoscaling")
+    assert sagemaker.list_endpoints()["Endpoints"] == []
+    assert sagemaker.list_models()["Models"] == []
+    assert sagemaker.list_training_jobs(StatusEquals="InProgress")["TrainingJobSummaries"] == []
+    assert sagemaker.list_processing_jobs(StatusEquals="InProgress")["ProcessingJobSummaries"] == []
+    assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
+    assert cloud.client("cloudformation").describe_stacks()["Stacks"] in ([], None) or all(
+        not stack["StackName"].startswith("Iops")
+        for stack in cloud.client("cloudformation").describe_stacks()["Stacks"]
+    )

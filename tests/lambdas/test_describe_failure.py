@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambdas.describe_failure import handler as adapter
+from lambdas.describe_failure.describe_failure import LONGEST_CAUSE, describe_failure
+
+
+class Trials:
+    """SageMaker's list of a tuning job's failed training jobs."""
+
+    def __init__(self, *summaries: dict[str, str], error: Exception | None = None) -> None:
+        self.summaries = summaries
+        self.error = error
+        self.request: dict[str, Any] = {}
+
+    def list_training_jobs_for_hyper_parameter_tuning_job(self, **request: Any) -> dict[str, Any]:
+        self.request = request
+        if self.error:
+            raise self.error
+        return {"TrainingJobSummaries": list(self.summaries)}
+
+
+def test_a_failed_processing_job_tells_its_reason_and_where_its_log_is(event: Any, context: Any) -> None:
+    assert adapter.handler(event("describe_failure_processing"), context) == {
+        "error": "States.TaskFailed",
+        "cause": (
+            "EngineerFeatures: processing job iops-engineer-0123456789ab-0 failed: AlgorithmError: the data hold 2 "
+            "groups of devices; at least 10 are needed, exit code: 2 "
+            "[log /aws/sagemaker/ProcessingJobs, streams iops-engineer-0123456789ab-0]"
+        ),
+        "job": "iops-engineer-0123456789ab-0",
+        "log_group": "/aws/sagemaker/ProcessingJobs",
+        "log_stream_prefix": "iops-engineer-0123456789ab-0",
+    }
+
+
+def test_a_failed_tuning_job_tells_what_a_training_job_died_of(event: Any) -> None:
+    trials = Trials(
+        {"TrainingJobName": "risk-0123456789ab-0-001-aa"},
+        {"TrainingJobName": "risk-0123456789ab-0-002-bb", "FailureReason": "AlgorithmError: channel train is empty"},
+    )
+    described = describe_failure(event("describe_failure_tuning"), sagemaker=trials)
+    assert described["cause"] == (
+        "TuneRisk: tuning job risk-0123456789ab-0 failed: All training jobs failed; training job "
+        "risk-0123456789ab-0-002-bb: AlgorithmError: channel train is empty "
+        "[log /aws/sagemaker/TrainingJobs, streams risk-0123456789ab-0-002-bb]"
+    )
+    assert described["job"] == "risk-0123456789ab-0"
+    assert described["log_stream_prefix"] == "risk-0123456789ab-0-002-bb"
+    assert trials.request["HyperParameterTuningJobName"] == "risk-0123456789ab-0"
+    assert trials.request["StatusEquals"] == "Failed"
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFound", None])
+def test_a_tuning_job_whose_trials_cannot_be_listed_is_described_without_them(
+    event: Any, make_refusal: Any, code: str | None
+) -> None:
+    error = make_refusal(code, "List") if code else EndpointConnectionError(endpoint_url="https://x")
+    described = describe_failure(event("describe_failure_tuning"), sagemaker=Trials(error=error))
+    assert described["cause"].startswith("TuneRisk: tuning job risk-0123456789ab-0 failed: All training jobs failed.")
+    assert described["log_stream_prefix"] == "risk-0123456789ab-0"
+
+
+def test_a_lambdas_message_is_given_without_its_trace(event: Any) -> None:
+    described = describe_failure(event("describe_failure_lambda"))
+    assert described["error"] == "InvalidRunInput"
+    assert described["cause"] == (
+        "PrepareRun failed: field modles has the value ['risk']; no such field; known are gate, models, promote, "
+        "source, split, tuning (InvalidRunInput)"
+    )
+    assert described["job"] is None
+
+
+def test_a_nested_execution_tells_the_innermost_cause(event: Any) -> None:
+    described = describe_failure(event("describe_failure_execution"))
+    assert described["error"] == "PromotionRefused"
+    assert described["cause"] == (
+        "PromoteRisk failed: the endpoint does not give the golden answers: golden prediction 3 confidence: expected "
+        "0.5, got 0.7 (PromotionRefused) [execution "
+        "arn:aws:states:us-east-1:123456789012:execution:PromoteModel:train-0123456789ab-risk-0]"
+    )
+
+
+def test_step_functions_own_spelling_is_read_too() -> None:
+    spelt = {"Error": "States.Timeout", "Cause": ""}
+    for given_event in (spelt, {"error": spelt}):
+        assert describe_failure(given_event)["cause"] == "no reason was given (States.Timeout)"
+
+
+class StackEvents:
+    """CloudFormation's events of a stack, newest first, two to a page."""
+
+    def __init__(self, *events: dict[str, str]) -> None:
+        self.events = [{"StackId": "stack-id", **event} for event in events]
+
+    def get_paginator(self, _: str) -> StackEvents:
+        return self
+
+    def paginate(self, StackName: str) -> Any:
+        assert StackName == "IopsRiskEndpoint"
+        for start in range(0, len(self.events), 2):
+            yield {"StackEvents": self.events[start : start + 2]}
+
+
+def test_a_rolled_back_stack_tells_its_first_failed_resource() -> None:
+    def resource(name: str, status: str, token: str, reason: str = "") -> dict[str, str]:
+        return {
+            "LogicalResourceId": name,
+            "PhysicalResourceId": "stack-id" if name == "IopsRiskEndpoint" else name,
+            "ResourceStatus": status,
+            "ResourceStatusReason": reason,
+            "ClientRequestToken": token,
+        }
+
+    events = StackEvents(
+        resource("IopsRiskEndpoint", "UPDATE_ROLLBACK_COMPLETE", "p-2"),
+        resource("Scaling", "UPDATE_FAILED", "p-2", "Resource update cancelled"),
+        resource("Endpoint", "UPDATE_FAILED", "p-2", "The primary container did not pass the ping health check"),
+        resource("IopsRiskEndpoint", "UPDATE_IN_PROGRESS", "p-2", "User Initiated"),
+        resource("Endpoint", "UPDATE_FAILED", "p-1", "an older trouble"),
+    )
+    asked = {
+        "state": "UpdateStack",
+        "error": "PromotionRolledBack",
+        "cause": "the stack ended as UPDATE_ROLLBACK_COMPLETE",
+        "stack_name": "IopsRiskEndpoint",
+    }
+    for given_event in (asked, asked | {"client_request_token": "p-2"}):
+        assert describe_failure(given_event, cloudformation=events)["cause"] == (
+            "UpdateStack failed: Endpoint: The primary container did not pass the ping health check "
+            "(PromotionRolledBack)"
+        )
+    other = describe_failure(asked | {"client_request_token": "p-9"}, cloudformation=events)
+    assert "the stack ended as UPDATE_ROLLBACK_COMPLETE" in other["cause"]
+
+
+def test_a_long_cause_is_cut() -> None:
+    assert len(describe_failure({"error": "X", "cause": "word " * 9000})["cause"]) == LONGEST_CAUSE
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["Error", "Cause", "error", "cause", "errorMessage", "ExecutionArn", "FailureReason", "state", "ProcessingJobName"]
+            ),
+            inner | inner.map(json.dumps),
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_whatever_it_is_given_it_answers_with_a_sentence(event_given: object) -> None:
+    described = describe_failure(event_given)
+    assert isinstance(described["cause"], str)
+    assert described["cause"]
+    assert isinstance(described["error"], str)

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from lambdas.prepare_promotion import handler as adapter
+from lambdas.prepare_promotion.prepare_promotion import PromotionEnvironment, StackMissing, prepare_promotion
+from lambdas.prepare_promotion.promotion_input import InvalidPromotion
+
+GROUP_ARN = "arn:aws:sagemaker:us-east-1:123456789012:model-package/iops-risk"
+GOLDEN = "s3://iops-bucket/models/0123456789ab/risk/evaluation/golden.json"
+PARAMETERS = ("LivePackage", "ChallengerPackage", "ChallengerMode", "TrafficShift", "Scaling")
+VARIABLES = {
+    "RISK_STACK_NAME": "IopsRiskEndpoint",
+    "PERFORMANCE_STACK_NAME": "IopsPerformanceEndpoint",
+    "RISK_ENDPOINT_NAME": "iops-risk-predictor",
+    "PERFORMANCE_ENDPOINT_NAME": "iops-performance-predictor",
+    "RISK_PACKAGE_GROUP": "iops-risk",
+    "PERFORMANCE_PACKAGE_GROUP": "iops-performance",
+}
+ENVIRONMENT = PromotionEnvironment(**{name.lower(): value for name, value in VARIABLES.items()})
+
+
+class Registry:
+    """SageMaker with packages 1-4 of iops-risk: 3 is rejected, 4 was registered by hand."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        client.create_model_package_group(ModelPackageGroupName="iops-risk")
+        for approval, golden in (("Approved", True), ("Approved", True), ("Rejected", True), ("Approved", False)):
+            client.create_model_package(
+                ModelPackageGroupName="iops-risk",
+                ModelApprovalStatus=approval,
+                CustomerMetadataProperties={"kind": "risk"} | ({"golden_uri": GOLDEN} if golden else {}),
+                InferenceSpecification={
+                    "Containers": [{"Image": "image", "ModelDataUrl": "s3://iops-bucket/model.tar.gz"}],
+                    "SupportedContentTypes": ["text/csv"],
+                    "SupportedResponseMIMETypes": ["application/json"],
+                },
+            )
+
+
+class Stacks:
+    """CloudFormation with the stacks that were deployed."""
+
+    def __init__(self) -> None:
+        self.parameters: dict[str, dict[str, str]] = {}
+
+    def deploy(self, live: str = "", challenger: str = "", mode: str = "off") -> None:
+        values = (live, challenger, mode, "all-at-once", "on")
+        self.parameters["IopsRiskEndpoint"] = dict(zip(PARAMETERS, values, strict=True))
+
+    def describe_stacks(self, StackName: str) -> dict[str, Any]:
+        if StackName not in self.parameters:
+            raise ClientError(
+                {"Error": {"Code": "ValidationError", "Message": f"Stack with id {StackName} does not exist"}},
+                "DescribeStacks",
+            )
+        listed = [{"ParameterKey": name, "ParameterValue": value} for name, value in self.parameters[StackName].items()]
+        return {"Stacks": [{"StackName": StackName, "StackStatus": "UPDATE_COMPLETE", "Parameters": listed}]}
+
+
+@pytest.fixture
+def registry(cloud: Any) -> Any:
+    return Registry(boto3.client("sagemaker")).client
+
+
+@pytest.fixture
+def stacks() -> Stacks:
+    return Stacks()
+
+
+def prepared(registry: Any, stacks: Stacks, given: object) -> dict[str, Any]:
+    return prepare_promotion(given, environment=ENVIRONMENT, sagemaker=registry, cloudformation=stacks)
+
+
+def by_key(parameters: list[dict[str, Any]]) -> dict[str, Any]:
+    assert all(entry.keys() - {"ParameterKey"} in ({"ParameterValue"}, {"UsePreviousValue"}) for entry in parameters)
+    return {entry["ParameterKey"]: entry.get("ParameterValue", entry.get("UsePreviousValue")) for entry in parameters}
+
+
+def test_the_first_promotion_fills_the_live_package_and_keeps_the_rest(registry: Any, stacks: Stacks) -> None:
+    stacks.deploy()
+    plan = prepared(registry, stacks, {"kind": "risk", "version": 1})
+    assert plan | {"parameters": None, "rollback_parameters": None} == {
+        "kind": "risk",
+        "stack_name": "IopsRiskEndpoint",
+        "endpoint_name": "iops-risk-predictor",
+        "target_package": f"{GROUP_ARN}/1",
+        "version": 1,
+        "previous_package": None,
+        "previous_endpoint_config": None,
+        "golden_uri": GOLDEN,
+        "parameters": None,
+        "rollback_parameters": None,
+        "reason": "",
+    }
+    kept = {"ChallengerPackage": True, "ChallengerMode": True, "TrafficShift": True, "Scaling": True}
+    assert by_key(plan["parameters"]) == {"LivePackage": f"{GROUP_ARN}/1", **kept}
+    assert by_key(plan["rollback_parameters"]) == {"LivePackage": "", **kept}
+
+
+def test_a_later_promotion_knows_what_to_go_back_to(registry: Any, stacks: Stacks) -> None:
+    stacks.deploy(live=f"{GROUP_ARN}/1")
+    registry.create_endpoint_config(
+        EndpointConfigName="IopsRiskEndpoint-1",
+        ProductionVariants=[{"VariantName": "live", "ModelName": "m", "InstanceType": "ml.m5.large"}],
+    )
+    registry.create_endpoint(EndpointName="iops-risk-predictor", EndpointConfigName="IopsRiskEndpoint-1")
+    plan = prepared(registry, stacks, {"kind": "risk", "version": 2})
+    assert plan["previous_package"] == f"{GROUP_ARN}/1"
+    assert plan["previous_endpoint_config"] == "IopsRiskEndpoint-1"
+    assert by_key(plan["rollback_parameters"])["LivePackage"] == f"{GROUP_ARN}/1"
+
+
+def test_a_challenger_that_goes_live_is_no_challenger_any_more_until_it_is_taken_back(
+    registry: Any, stacks: Stacks
+) -> None:
+    stacks.deploy(live=f"{GROUP_ARN}/1", challenger=f"{GROUP_ARN}/2", mode="shadow")
+    plan = prepared(registry, stacks, {"kind": "risk", "version": 2})
+    changed = by_key(plan["parameters"])
+    assert (changed["ChallengerPackage"], changed["ChallengerMode"]) == ("", "off")
+    back = by_key(plan["rollback_parameters"])
+    assert (back["ChallengerPackage"], back["ChallengerMode"]) == (f"{GROUP_ARN}/2", "shadow")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"version": "2"},
+        {"version": 2.0},
+        {"version": f"{GROUP_ARN}/2"},
+        {"model_package_arn": f"{GROUP_ARN}/2"},
+        {"version": 2, "Comment": "typed in the console", "reason": "test"},
+    ],
+)
+def test_a_version_may_be_written_in_several_ways(registry: Any, stacks: Stacks, target: dict[str, Any]) -> None:
+    stacks.deploy()
+    assert prepared(registry, stacks, {"kind": "risk", **target})["target_package"] == f"{GROUP_ARN}/2"
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (None, "field input"),
+        ({"version": 1}, "field kind has the value None"),
+        ({"kind": "rsik", "version": 1}, "field kind has the value 'rsik'"),
+        ({"kind": "risk"}, "field version has the value None; give exactly one"),
+        ({"kind": "risk", "version": 1, "model_package_arn": f"{GROUP_ARN}/1"}, "give exactly one"),
+        ({"kind": "risk", "version": 0}, "field version has the value 0"),
+        ({"kind": "risk", "version": True}, "field version has the value True"),
+        ({"kind": "risk", "version": "newest"}, "field version has the value 'newest'"),
+        ({"kind": "risk", "model_package_arn": "arn:aws:s3:::x"}, "field model_package_arn"),
+        ({"kind": "risk", "version": 1, "force": True}, "field force has the value True; no such field"),
+        ({"kind": "risk", "version": 1, "reason": 5}, "field reason"),
+        ({"kind": "risk", "version": 9}, "the newest versions are 4 (Approved), 3 (Rejected), 2 (Approved)"),
+        ({"kind": "risk", "version": f"{GROUP_ARN}/9"}, "the newest versions are 4 (Approved), 3 (Rejected)"),
+        ({"kind": "risk", "version": 3}, "the package is Rejected, not Approved; approve it"),
+        ({"kind": "risk", "version": 4}, "the package has no golden_uri"),
+        ({"kind": "performance", "version": 1}, "there is no model in the package group iops-performance"),
+        (
+            {"kind": "performance", "version": f"{GROUP_ARN}/1"},
+            "a performance model is of the package group iops-performance",
+        ),
+    ],
+)
+def test_what_must_not_go_live_is_refused_with_the_remedy(
+    registry: Any, stacks: Stacks, given: object, text: str
+) -> None:
+    stacks.deploy()
+    with pytest.raises(InvalidPromotion) as refused:
+        prepared(registry, stacks, given)
+    assert text in str(refused.value)
+
+
+def test_a_stack_that_is_not_deployed_is_named(registry: Any, stacks: Stacks) -> None:
+    with pytest.raises(StackMissing, match="cdk deploy IopsRiskEndpoint"):
+        prepared(registry, stacks, {"kind": "risk", "version": 1})
+
+
+def test_the_handler_reads_the_names_from_the_environment(
+    registry: Any, stacks: Stacks, event: Any, context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stacks.deploy()
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    adapter.environment.cache_clear()
+    clients = {"sagemaker": registry, "cloudformation": stacks}
+    monkeypatch.setattr("lambdas.prepare_promotion.prepare_promotion.client", clients.__getitem__)
+    plan = adapter.handler(event("prepare_promotion"), context)
+    assert plan["version"] == 2
+    assert plan["reason"] == "back to the model before the firmware update"

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import boto3
+import pytest
+
+from lambdas.prepare_run import handler as adapter
+from lambdas.prepare_run.prepare_run import (
+    BucketMissing,
+    PrepareRunEnvironment,
+    TableMissing,
+    prepare_run,
+)
+from lambdas.prepare_run.run_input import InvalidRunInput
+
+ARN = "arn:aws:states:us-east-1:123456789012:execution:TrainModels:e1"
+ENVIRONMENT = PrepareRunEnvironment(bucket_name="iops-bucket", insights_table_name="insights")
+
+
+def prepared(cloud: Any, given: object, **changes: Any) -> dict[str, Any]:
+    arguments = {"execution_arn": ARN, "redrive_count": 0, "environment": ENVIRONMENT, **changes}
+    return prepare_run(given, s3=cloud.s3, dynamodb=cloud.dynamodb, **arguments)
+
+
+def test_an_empty_input_is_a_full_run(cloud: Any) -> None:
+    run_id = hashlib.sha256(f"{ARN}#0".encode()).hexdigest()[:12]
+    assert prepared(cloud, {}) == {
+        "run_id": run_id,
+        "bucket": "iops-bucket",
+        "raw_prefix": f"raw/{run_id}/",
+        "features_prefix": f"features/{run_id}/",
+        "source": {"kind": "dynamodb", "device_prefix": None, "records": None, "seed": None, "uri": None},
+        "models": {"risk": True, "performance": True},
+        "tuning": {"max_jobs": 50, "max_parallel_jobs": 5},
+        "gate": {"min_accuracy": 0.9, "max_rmse": 10.0},
+        "promote": True,
+        "split": "device",
+        "segments": [{"segment": number, "total_segments": 4} for number in range(4)],
+    }
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        {"Comment": "Insert your JSON here"},
+        {"AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": ARN},
+        {"source": {}, "tuning": None, "gate": {}},
+    ],
+)
+def test_what_the_console_and_null_say_is_the_same_as_nothing(cloud: Any, given: object) -> None:
+    assert prepared(cloud, given) == prepared(cloud, {})
+
+
+def test_a_synthetic_run_exports_only_the_devices_of_its_seed(cloud: Any) -> None:
+    run = prepared(cloud, {"source": {"kind": "synthetic", "seed": 11, "records": 2000}})
+    assert run["source"] == {
+        "kind": "synthetic",
+        "device_prefix": "synthetic-11-",
+        "records": 2000,
+        "seed": 11,
+        "uri": None,
+    }
+    assert len(run["segments"]) == 4
+
+
+def test_a_run_over_files_scans_no_table(cloud: Any) -> None:
+    cloud.put("incoming/fleet/day.csv", b"x")
+    run = prepared(cloud, {"source": {"kind": "s3", "uri": "s3://iops-bucket/incoming/fleet"}})
+    assert run["source"]["uri"] == "s3://iops-bucket/incoming/fleet/"
+    assert run["segments"] == []
+
+
+def test_chosen_fields_replace_the_defaults_and_fewer_jobs_lower_the_parallel_ones(cloud: Any) -> None:
+    run = prepared(
+        cloud,
+        {
+            "models": ["performance"],
+            "tuning": {"max_jobs": 2},
+            "gate": {"max_rmse": 7},
+            "promote": False,
+            "split": "time",
+        },
+    )
+    assert run["models"] == {"risk": False, "performance": True}
+    assert run["tuning"] == {"max_jobs": 2, "max_parallel_jobs": 2}
+    assert run["gate"] == {"min_accuracy": 0.9, "max_rmse": 7.0}
+    assert (run["promote"], run["split"]) == (False, "time")
+
+
+def test_the_deployment_chooses_the_default_models(cloud: Any) -> None:
+    environment = PrepareRunEnvironment(
+        bucket_name="iops-bucket", insights_table_name="insights", model_type="risk", tuning_max_jobs=9
+    )
+    run = prepared(cloud, {}, environment=environment)
+    assert run["models"] == {"risk": True, "performance": False}
+    assert run["tuning"]["max_jobs"] == 9
+
+
+def test_a_redrive_and_another_execution_have_run_ids_of_their_own(cloud: Any) -> None:
+    first, again = prepared(cloud, {})["run_id"], prepared(cloud, {})["run_id"]
+    redriven = prepared(cloud, {}, redrive_count=1)["run_id"]
+    other = prepared(cloud, {}, execution_arn=ARN + "2")["run_id"]
+    assert first == again
+    assert len({first, redriven, other}) == 3
+    # "performance-<run>-r99-9" must fit a tuning job's name.
+    assert len(f"performance-{first}-r99-9") <= 32
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ([], "input"),
+        ("{}", "input"),
+        ({"modles": ["risk"]}, "modles"),
+        ({"source": "dynamodb"}, "source"),
+        ({"source": {"kind": "kafka"}}, "source.kind"),
+        ({"source": {"kind": "dynamodb", "seed": 7}}, "source.seed"),
+        ({"source": {"kind": "synthetic", "sed": 7}}, "source.sed"),
+        ({"source": {"kind": "synthetic", "records": 10}}, "source.records"),
+        ({"source": {"kind": "synthetic", "records": "10000"}}, "source.records"),
+        ({"source": {"kind": "synthetic", "seed": -1}}, "source.seed"),
+        ({"source": {"kind": "s3"}}, "source.uri"),
+        ({"source": {"kind": "s3", "uri": "iops-bucket/x"}}, "source.uri"),
+        ({"source": {"kind": "s3", "uri": "s3://iops-bucket/"}}, "source.uri"),
+        ({"source": {"kind": "s3", "uri": "s3://iops-bucket/nothing-here/"}}, "source.uri"),
+        ({"source": {"kind": "s3", "uri": "s3://no-such-bucket/x/"}}, "source.uri"),
+        ({"source": {"device_prefix": ""}}, "source.device_prefix"),
+        ({"models": []}, "models"),
+        ({"models": "risk"}, "models"),
+        ({"models": ["risk", "risky"]}, "models[1]"),
+        ({"models": ["risk", "risk"]}, "models[1]"),
+        ({"models": [["risk"]]}, "models[0]"),
+        ({"tuning": {"jobs": 3}}, "tuning.jobs"),
+        ({"tuning": {"max_jobs": 0}}, "tuning.max_jobs"),
+        ({"tuning": {"max_jobs": 751}}, "tuning.max_jobs"),
+        ({"tuning": {"max_jobs": True}}, "tuning.max_jobs"),
+        ({"tuning": {"max_jobs": 2.5}}, "tuning.max_jobs"),
+        ({"tuning": {"max_jobs": 20, "max_parallel_jobs": 11}}, "tuning.max_parallel_jobs"),
+        ({"tuning": {"max_jobs": 2, "max_parallel_jobs": 3}}, "tuning.max_parallel_jobs"),
+        ({"gate": {"min_acuracy": 0.5}}, "gate.min_acuracy"),
+        ({"gate": {"min_accuracy": 90}}, "gate.min_accuracy"),
+        ({"gate": {"max_rmse": "10"}}, "gate.max_rmse"),
+        ({"gate": {"max_rmse": float("nan")}}, "gate.max_rmse"),
+        ({"promote": "yes"}, "promote"),
+        ({"split": "random"}, "split"),
+    ],
+)
+def test_a_wrong_field_is_refused_by_name(cloud: Any, given: object, field: str) -> None:
+    with pytest.raises(InvalidRunInput) as refused:
+        prepared(cloud, given)
+    assert refused.value.field == field
+    assert str(refused.value).startswith(f"field {field} has the value ")
+
+
+def test_a_missing_bucket_is_named_unless_it_may_be_made(cloud: Any) -> None:
+    without = {"bucket_name": "new-bucket", "insights_table_name": "insights"}
+    with pytest.raises(BucketMissing, match="new-bucket"):
+        prepared(cloud, {}, environment=PrepareRunEnvironment(**without))
+    prepared(cloud, {}, environment=PrepareRunEnvironment(**without, create_bucket=True))
+    assert "new-bucket" in {bucket["Name"] for bucket in cloud.s3.list_buckets()["Buckets"]}
+
+
+def test_outside_us_east_1_the_bucket_is_made_in_the_functions_region(cloud: Any) -> None:
+    environment = PrepareRunEnvironment(
+        bucket_name="bucket-in-frankfurt", insights_table_name="insights", create_bucket=True
+    )
+    s3 = boto3.client("s3", region_name="eu-central-1")
+    prepare_run({}, execution_arn=ARN, redrive_count=0, environment=environment, s3=s3, dynamodb=cloud.dynamodb)
+    location = s3.get_bucket_location(Bucket="bucket-in-frankfurt")["LocationConstraint"]
+    assert location == "eu-central-1"
+
+
+def test_a_missing_table_is_named(cloud: Any) -> None:
+    environment = PrepareRunEnvironment(bucket_name="iops-bucket", insights_table_name="gone")
+    with pytest.raises(TableMissing, match="gone"):
+        prepared(cloud, {}, environment=environment)
+
+
+def test_the_handler_reads_the_environment_and_the_event(
+    cloud: Any, event: Any, context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUCKET_NAME", "iops-bucket")
+    monkeypatch.setenv("INSIGHTS_TABLE_NAME", "insights")
+    monkeypatch.setenv("SCAN_SEGMENTS", "2")
+    adapter.environment.cache_clear()
+    run = adapter.handler(event("prepare_run"), context)
+    assert run["segments"] == [{"segment": 0, "total_segments": 2}, {"segment": 1, "total_segments": 2}]

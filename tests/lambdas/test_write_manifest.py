@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from insights.schema import CSV_COLUMNS, Insight
+from lambdas.export_insights.batches import Batch, BatchNames, write_batch
+from lambdas.objects import TextUpload
+from lambdas.write_manifest import handler as adapter
+from lambdas.write_manifest.parts import IncompleteExport
+from lambdas.write_manifest.write_manifest import EmptyExport, write_manifest
+
+RUN = "0123456789ab"
+PREFIX = f"raw/{RUN}/"
+CSV_KEY = f"{PREFIX}full-export-{RUN}.csv"
+
+
+def put_batch(cloud: Any, segment: int, number: int, insights: list[Insight], refused: int = 0) -> None:
+    batch = Batch()
+    for insight in insights:
+        batch.add(insight)
+    for _ in range(refused):
+        batch.refuse({"device_id": "x"}, "made up")
+    write_batch(cloud.s3, cloud.bucket, BatchNames(RUN, PREFIX, segment), number, batch)
+
+
+@pytest.fixture
+def exported(cloud: Any, make_insight: Callable[..., Insight]) -> list[Insight]:
+    """Three batches of two segments; hdd-2 stands in both."""
+    rows = [
+        make_insight("nvme-1", 0, risk_level="low", label_source="auto"),
+        make_insight("nvme-1", 1),
+        make_insight("hdd-2", 0, risk_level="critical", label_source="operator", device_class='with "quotes", comma'),
+        make_insight("hdd-2", 1, risk_level="low", label_source="auto"),
+    ]
+    put_batch(cloud, 0, 0, rows[:2])
+    put_batch(cloud, 0, 1, rows[2:3], refused=2)
+    put_batch(cloud, 1, 0, rows[3:])
+    return rows
+
+
+def written(cloud: Any, **changes: Any) -> dict[str, Any]:
+    return write_manifest(run_id=RUN, bucket=cloud.bucket, raw_prefix=PREFIX, s3=cloud.s3, **changes)
+
+
+def test_the_answer_is_small_and_says_what_was_exported(cloud: Any, exported: list[Insight]) -> None:
+    assert written(cloud) == {
+        "manifest": f"s3://iops-bucket/{PREFIX}manifest.json",
+        "full_export": f"s3://iops-bucket/{CSV_KEY}",
+        "objects": 3,
+        "devices_in_several_segments": 1,
+        "rows": 4,
+        "labelled": 3,
+        "devices": 2,
+        "counts": {"low": 2, "medium": 0, "high": 0, "critical": 1, "unlabelled": 1},
+        "quarantined": 2,
+    }
+
+
+def test_the_manifest_names_every_object_with_its_hash_and_every_device_with_its_segment(
+    cloud: Any, exported: list[Insight]
+) -> None:
+    written(cloud)
+    manifest = cloud.json(f"{PREFIX}manifest.json")
+    batches = cloud.objects(f"{PREFIX}export-batch-")
+    assert manifest["objects"] == [
+        {"key": key, "rows": rows, "bytes": len(batches[key]), "sha256": hashlib.sha256(batches[key]).hexdigest()}
+        for key, rows in (
+            (f"{PREFIX}export-batch-000-00000.json", 2),
+            (f"{PREFIX}export-batch-000-00001.json", 1),
+            (f"{PREFIX}export-batch-001-00000.json", 1),
+        )
+    ]
+    assert manifest["segments"] == [
+        {"segment": 0, "rows": 3, "devices": ["hdd-2", "nvme-1"]},
+        {"segment": 1, "rows": 1, "devices": ["hdd-2"]},
+    ]
+    assert manifest["devices_in_several_segments"] == [{"device_id": "hdd-2", "segments": [0, 1]}]
+    assert manifest["quarantine"] == [f"quarantine/{RUN}/export-000-00001.jsonl"]
+    assert cloud.json("raw/manifest.json") == manifest
+
+
+@pytest.mark.parametrize("part_bytes", [8 * 1024 * 1024, 150])
+def test_the_csv_holds_every_row_in_order_whole_or_in_parts(
+    cloud: Any, exported: list[Insight], part_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moto.settings.S3_UPLOAD_PART_MIN_SIZE", 10)
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 10, raising=False)
+    written(cloud, part_bytes=part_bytes)
+    text = cloud.objects(CSV_KEY)[CSV_KEY]
+    rows = list(csv.DictReader(io.StringIO(text.decode())))
+    assert tuple(rows[0]) == CSV_COLUMNS
+    assert [Insight.from_csv(row) for row in rows] == exported
+    full = cloud.json(f"{PREFIX}manifest.json")["full_export"]
+    assert full == {
+        "key": CSV_KEY,
+        "rows": 4,
+        "bytes": len(text),
+        "sha256": hashlib.sha256(text).hexdigest(),
+    }
+
+
+def test_a_repeat_changes_no_byte(cloud: Any, exported: list[Insight]) -> None:
+    written(cloud)
+    before = cloud.objects()
+    written(cloud)
+    assert cloud.objects() == before
+
+
+def test_an_export_without_a_row_is_an_error_with_its_remedy(cloud: Any) -> None:
+    with pytest.raises(EmptyExport, match='"synthetic"'):
+        written(cloud)
+    put_batch(cloud, 0, 0, [], refused=3)
+    with pytest.raises(EmptyExport, match=f"3 unreadable ones are in quarantine/{RUN}/"):
+        written(cloud)
+    assert "raw/manifest.json" not in cloud.objects()
+
+
+def test_a_batch_that_was_changed_is_refused(cloud: Any, exported: list[Insight]) -> None:
+    key = f"{PREFIX}export-batch-000-00000.json"
+    text = cloud.objects(key)[key]
+    cloud.put(key, text.replace(b"1000.0", b"2000.0"))
+    with pytest.raises(IncompleteExport, match=key):
+        written(cloud)
+    assert CSV_KEY not in cloud.objects()
+
+
+def test_a_batch_without_summary_and_a_summary_without_batch_are_refused(cloud: Any, exported: list[Insight]) -> None:
+    stray = f"{PREFIX}export-batch-002-00000.json"
+    cloud.put(stray, b"[\n]\n")
+    with pytest.raises(IncompleteExport, match=stray):
+        written(cloud)
+    cloud.s3.delete_object(Bucket=cloud.bucket, Key=stray)
+    cloud.s3.delete_object(Bucket=cloud.bucket, Key=f"{PREFIX}export-batch-001-00000.json")
+    with pytest.raises(IncompleteExport, match=r"export-batch-001-00000\.json is missing"):
+        written(cloud)
+
+
+def test_an_upload_that_fails_in_the_middle_leaves_no_object_and_no_open_upload(cloud: Any) -> None:
+    def fail_after_a_part() -> None:
+        with TextUpload(cloud.s3, cloud.bucket, "x.csv", content_type="text/csv", part_bytes=10) as upload:
+            upload.write("twenty characters ...")
+            raise RuntimeError("the table burnt down")
+
+    with pytest.raises(RuntimeError, match="burnt"):
+        fail_after_a_part()
+    assert cloud.objects() == {}
+    assert "Uploads" not in cloud.s3.list_multipart_uploads(Bucket=cloud.bucket)
+
+
+def test_the_handler_passes_the_run_on(cloud: Any, exported: list[Insight], event: Any, context: Any) -> None:
+    answer = adapter.handler(event("write_manifest"), context)
+    assert json.loads(json.dumps(answer))["rows"] == 4

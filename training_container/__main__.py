@@ -1,0 +1,140 @@
+"""The image's entry point: `python -m training_container generate|engineer|train|evaluate|serve`.
+
+Without paths a command works on the SageMaker contract's; slow libraries are imported by the command that needs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from training_container.hyperparameters import FIXED, KINDS, TUNED
+from training_container.sagemaker_contract import ContainerPaths, run_contained
+
+
+def main(argv: list[str]) -> int:
+    arguments = _parser().parse_args(argv)
+    paths = ContainerPaths.from_environment(os.environ)
+    command: Callable[[argparse.Namespace, ContainerPaths], None] = arguments.command
+    return run_contained(partial(command, arguments, paths), paths)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training_container", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_generate(commands)
+    _add_engineer(commands)
+    _add_train(commands)
+    _add_evaluate(commands)
+    serve = commands.add_parser("serve", help="answer /ping and /invocations")
+    serve.add_argument("--model", type=Path)
+    serve.add_argument("--port", type=int)
+    serve.set_defaults(command=_serve)
+    return parser
+
+
+def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    generate = commands.add_parser("generate", help="a synthetic fleet's insights")
+    generate.add_argument("--records", type=int, default=10_000)
+    generate.add_argument("--seed", type=int, default=7)
+    generate.add_argument("--output", type=Path)
+    generate.set_defaults(command=_generate)
+
+
+def _add_engineer(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    engineer = commands.add_parser("engineer", help="insights to features, labels and splits")
+    engineer.add_argument("--input", type=Path, help="a file of insights, or a folder of them")
+    engineer.add_argument("--previous", type=Path, help="folder with the splits.json of an earlier run")
+    engineer.add_argument("--output", type=Path)
+    engineer.add_argument("--format", choices=("csv", "parquet"), default="csv")
+    engineer.add_argument("--split", choices=("device", "time"), default="device")
+    engineer.add_argument("--labels", choices=("given", "hindsight"), default="given")
+    engineer.add_argument("--seed", type=int, default=7)
+    engineer.set_defaults(command=_engineer)
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    train = commands.add_parser("train", help="fit and calibrate one model")
+    train.add_argument("--kind", choices=KINDS)
+    train.add_argument("--input", type=Path, help="engineer's output folder")
+    train.add_argument("--model", type=Path)
+    for name in (*TUNED, *FIXED):
+        train.add_argument(f"--{name.replace('_', '-')}", dest=f"hp_{name}", metavar="VALUE")
+    train.set_defaults(command=_train)
+
+
+def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    evaluate = commands.add_parser("evaluate", help="judge a model on the test split, beside its rivals")
+    evaluate.add_argument("--kind", choices=KINDS, required=True)
+    evaluate.add_argument("--model", type=Path, help="model folder or model.tar.gz")
+    evaluate.add_argument("--input", type=Path, help="engineer's output folder")
+    evaluate.add_argument("--output", type=Path)
+    evaluate.set_defaults(command=_evaluate)
+
+
+def _generate(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
+    from training_container.generate import generate_files
+
+    output = arguments.output or paths.processing_output("generated")
+    generate_files(records=arguments.records, seed=arguments.seed, output=output, by_hand=arguments.output is not None)
+
+
+def _engineer(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
+    from training_container.engineer import engineer
+
+    engineer(
+        arguments.input or paths.processing_input("raw"),
+        arguments.output or paths.processing_output("features"),
+        previous=arguments.previous or paths.processing_input("previous"),
+        split=arguments.split,
+        labels=arguments.labels,
+        table_format=arguments.format,
+        seed=arguments.seed,
+    )
+
+
+def _train(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
+    from training_container.train import train
+
+    given = {
+        name.removeprefix("hp_"): value
+        for name, value in vars(arguments).items()
+        if name.startswith("hp_") and value is not None
+    }
+    if arguments.kind:
+        given["kind"] = arguments.kind
+    folders = {
+        name: arguments.input / "columnar" if arguments.input else paths.channel(name)
+        for name in ("train", "validation", "calibration")
+    }
+    train({**paths.hyperparameters(), **given}, folders, arguments.model or paths.model)
+
+
+def _evaluate(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
+    from training_container.evaluate import evaluate
+
+    evaluate(
+        arguments.kind,
+        model=arguments.model or paths.processing_input("model"),
+        features=arguments.input or paths.processing_input("features"),
+        output=arguments.output or paths.processing_output("evaluation"),
+    )
+
+
+def _serve(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
+    from training_container.serve import serve
+
+    serve(
+        arguments.model or paths.model,
+        host=os.environ.get("BIND_HOST", "0.0.0.0"),  # noqa: S104 - a container is reached through its own interface
+        port=arguments.port or int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080")),
+        model_version=os.environ.get("MODEL_PACKAGE_ARN", ""),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,15 @@
+"""What went wrong and whose it is: the container exits 2 when the caller's data or input is wrong, 1 for a bug of its own."""
+
+from __future__ import annotations
+
+EXIT_UNUSABLE = 2
+EXIT_BUG = 1
+EXIT_STOPPED = 143  # 128 + SIGTERM, as a shell reports it
+
+
+class UnusableInput(ValueError):
+    """The data, a hyperparameter or an argument cannot be used; the message names it, its value and the remedy."""
+
+
+class Stopped(BaseException):
+    """SIGTERM arrived; not an Exception, so that no handler of errors takes it for one."""

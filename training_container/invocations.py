@@ -1,0 +1,139 @@
+"""What callers send to /invocations, as feature rows: JSON windows (features are computed here) and CSV rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from insights.feature_table import FEATURE_NAMES
+from insights.features import compute_window
+from insights.schema import Insight, InvalidInsight, parse_timestamp
+from training_container.errors import UnusableInput
+
+Matrix = npt.NDArray[np.float32]
+INSTANCE_FIELDS = {"insights", "last_alert_at"}
+
+
+class InvalidRequest(UnusableInput):
+    """The caller's request cannot be answered; the message names field, value and rule."""
+
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def parse_rows(content_type: str, body: bytes) -> Matrix:
+    """(n, 25) rows in the table's order, n >= 1."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"the body is no UTF-8 text: {error.reason} at byte {error.start}") from error
+    if content_type == "application/json":
+        return rows_from_json(text)
+    if content_type == "text/csv":
+        return rows_from_csv(text)
+    raise InvalidRequest(f"content type {content_type!r}; give application/json or text/csv", status=415)
+
+
+def rows_from_json(text: str) -> Matrix:
+    """Windows: {"instances": [{"insights": [...], "last_alert_at": ...}]}, or one such object by itself."""
+    try:
+        given = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"the body is no JSON: {error}") from error
+    instances = given.get("instances") if isinstance(given, Mapping) and "instances" in given else [given]
+    if not isinstance(instances, list) or not instances:
+        raise InvalidRequest("instances must be a list of at least one window")
+    return np.array([_window(instance, f"instances[{i}]") for i, instance in enumerate(instances)], np.float32)
+
+
+def rows_from_csv(text: str) -> Matrix:
+    """Rows of 25 numbers in the table's order, an empty cell for an unknown; a first line of names is checked."""
+    lines = list(csv.reader(io.StringIO(text)))
+    lines = [line for line in lines if line]
+    if lines and _is_header(lines[0]):
+        _check_header([name.strip() for name in lines.pop(0)])
+    if not lines:
+        raise InvalidRequest("the body holds no row")
+    return np.array([_numbers(line, number) for number, line in enumerate(lines, start=1)], np.float32)
+
+
+def _window(instance: Any, place: str) -> npt.NDArray[np.float64]:
+    if not isinstance(instance, Mapping):
+        raise InvalidRequest(f"{place} is {type(instance).__name__}; it must be an object with insights")
+    unknown = sorted(set(instance) - INSTANCE_FIELDS)
+    if unknown:
+        raise InvalidRequest(f"{place}.{unknown[0]} is unknown; known are insights and last_alert_at")
+    rows = instance.get("insights")
+    if not isinstance(rows, list) or not rows:
+        raise InvalidRequest(f"{place}.insights must be a list of at least one insight")
+    try:
+        insights = [_insight(row, f"{place}.insights[{i}]") for i, row in enumerate(rows)]
+        return compute_window(insights, last_alert_at=_moment(instance.get("last_alert_at"), place))
+    except InvalidInsight as refused:
+        raise InvalidRequest(str(refused)) from refused
+    except ValueError as refused:
+        raise InvalidRequest(f"{place}.insights: {refused}") from refused
+
+
+def _insight(row: Any, place: str) -> Insight:
+    if not isinstance(row, Mapping):
+        raise InvalidRequest(f"{place} is {type(row).__name__}; it must be an insight object")
+    return Insight.from_json(row, record=place)
+
+
+def _moment(value: Any, place: str) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        return parse_timestamp(value)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InvalidRequest(f"{place}.last_alert_at is {value!r}; give an ISO 8601 time in UTC, or null") from error
+
+
+def _is_header(line: Sequence[str]) -> bool:
+    return any(cell.strip() in FEATURE_NAMES for cell in line)
+
+
+def _check_header(names: Sequence[str]) -> None:
+    missing = [name for name in FEATURE_NAMES if name not in names]
+    extra = [name for name in names if name not in FEATURE_NAMES]
+    if missing or extra:
+        faults = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(extra)}"] * bool(extra)
+        raise InvalidRequest(f"columns: {'; '.join(faults)}")
+    for position, (found, wanted) in enumerate(zip(names, FEATURE_NAMES, strict=False), start=1):
+        if found != wanted:
+            raise InvalidRequest(f"column {position} is {found}; it must be {wanted} (the table's order)")
+    if len(names) != len(FEATURE_NAMES):
+        raise InvalidRequest(f"{len(names)} columns; give each of the {len(FEATURE_NAMES)} once")
+
+
+def _numbers(cells: Sequence[str], number: int) -> list[float]:
+    if len(cells) != len(FEATURE_NAMES):
+        raise InvalidRequest(f"row {number} has {len(cells)} columns; give {len(FEATURE_NAMES)} in the table's order")
+    return [_number(cell, number, name) for cell, name in zip(cells, FEATURE_NAMES, strict=True)]
+
+
+def _number(cell: str, number: int, name: str) -> float:
+    text = cell.strip()
+    if not text:
+        return math.nan
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.inf
+    if not abs(value) <= np.finfo(np.float32).max:
+        raise InvalidRequest(f"row {number}: {name} is {cell!r}; give a finite number, or nothing where it is unknown")
+    return value
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number; give null where a value is unknown")

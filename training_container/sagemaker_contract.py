@@ -1,0 +1,106 @@
+"""The SageMaker contract in one module: its paths under one replaceable root, its files, its exit codes.
+
+Everything else takes ordinary paths and values. `SAGEMAKER_ROOT` replaces /opt/ml where several containers share a machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from training_container.errors import EXIT_BUG, EXIT_STOPPED, EXIT_UNUSABLE, Stopped, UnusableInput
+
+FAILURE_CHARACTERS = 1024  # what SageMaker copies into FailureReason
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPaths:
+    root: Path
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> ContainerPaths:
+        return cls(Path(environment.get("SAGEMAKER_ROOT", "/opt/ml")))
+
+    @property
+    def model(self) -> Path:
+        return self.root / "model"
+
+    def channel(self, name: str) -> Path:
+        """A training channel's folder; raises UnusableInput before any data is read if it was not given."""
+        folder = self.root / "input" / "data" / name
+        if not folder.is_dir():
+            given = sorted(entry.name for entry in (self.root / "input" / "data").glob("*"))
+            raise UnusableInput(
+                f"channel {name!r} is missing; given: {', '.join(given) or 'none'}; add it to InputDataConfig"
+            )
+        return folder
+
+    def processing_input(self, name: str) -> Path:
+        return self.root / "processing" / "input" / name
+
+    def processing_output(self, name: str) -> Path:
+        return self.root / "processing" / "output" / name
+
+    def hyperparameters(self) -> dict[str, str]:
+        """All values are strings in the API; an absent file is an empty set."""
+        path = self.root / "input" / "config" / "hyperparameters.json"
+        if not path.is_file():
+            return {}
+        found: dict[str, str] = {name: str(value) for name, value in json.loads(path.read_text()).items()}
+        return found
+
+    def write_failure(self, sentence: str) -> None:
+        """For FailureReason (training) and ExitMessage (processing); by hand there is no such folder and none is made."""
+        output = self.root / "output"
+        if not self.root.is_dir():
+            return
+        output.mkdir(exist_ok=True)
+        for name in ("failure", "message"):
+            (output / name).write_text(sentence[:FAILURE_CHARACTERS])
+
+
+def run_contained(command: Callable[[], None], paths: ContainerPaths) -> int:
+    """Run one command to its exit code; what failed is said on stderr and left in the failure file."""
+    previous = signal.signal(signal.SIGTERM, _stop)
+    try:
+        command()
+        return 0
+    except Stopped:
+        print("stopped by SIGTERM", file=sys.stderr, flush=True)
+        return EXIT_STOPPED
+    except UnusableInput as refused:
+        print(f"refused: {refused}", file=sys.stderr, flush=True)
+        paths.write_failure(str(refused))
+        return EXIT_UNUSABLE
+    except Exception as bug:
+        traceback.print_exc()
+        paths.write_failure(
+            f"a bug of the container, not of the data: {type(bug).__name__}: {bug}; the log has the trace"
+        )
+        return EXIT_BUG
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UnusableInput(f"{path} cannot be read as JSON: {error}") from error
+
+
+def cores() -> int:
+    """Threads that a training may use: what the platform says, else every core of the instance."""
+    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
