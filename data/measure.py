@@ -25,6 +25,7 @@ SLO_FACTOR = 3.0  # fixed before the first run: SLO = 3 x pooled p99 of the quie
 BASELINE_SECONDS = 60
 MIN_REPEATS_FOR_ALERT = 3
 SEQUENTIAL_LOOKBACK = 32  # completions can overtake each other by at most the I/O depth
+DEFAULT_FOLDER = Path("/var/tmp/iops-measure")  # noqa: S108 on the disk, unlike /tmp where that is a tmpfs
 CGROUP_ROOT = Path("/sys/fs/cgroup/blkio")
 DEVICE_NAMES = ("alpha", "bravo", "charlie")
 # A third of the runs is undisturbed; the order is a cycle, so that an interrupted measurement is balanced too.
@@ -450,7 +451,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=120, help="length of a run, at least 60")
     parser.add_argument("--output", type=Path, default=Path("data/measured.jsonl.gz"))
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=Path("/var/tmp/iops-measure"), help="on the disk to measure")
+    parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="on the disk to measure")
     parser.add_argument("--print-plan", action="store_true", help="print the table of runs, measure nothing")
     arguments = parser.parse_args()
     if arguments.seconds < 60:

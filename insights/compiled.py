@@ -1,14 +1,20 @@
 """How numeric kernels are compiled: numba without Python objects, machine code kept beside the source or in the home.
 
-NUMBA_CACHE_DIR names another place. Where nothing can be written, each process compiles for itself.
+NUMBA_CACHE_DIR names another place. Where nothing can be written, each process compiles for itself (about 15 s). The
+cache notices a changed file, not a changed constant imported from another: delete __pycache__ after editing those.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numba
+from numba.core.errors import NumbaExperimentalFeatureWarning
+
+# Said on each compilation of a tuple of functions, as the table of features is one; the pinned version unrolls it.
+warnings.filterwarnings("ignore", category=NumbaExperimentalFeatureWarning)
 
 
 def compiled(function: Callable[..., Any]) -> Any:

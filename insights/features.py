@@ -1,4 +1,4 @@
-"""The 25 features of insights/feature_table.py: one small compiled function each, the same code for bulk and one window.
+"""The 25 features of insights/feature_table.py: a small compiled function each, the same for bulk and one window.
 
 Every function has the signature f(rows, i, first, latency, ordered, known): the row is i, its window is rows
 first..i, `latency[k]` is the window's latency measure of row first + k (NaN where null), `ordered[:known]` holds the
@@ -353,7 +353,7 @@ def fill(rows, start, begin, widest, out):  # type: ignore[no-untyped-def]
         column = 0
         for feature in literal_unroll(FEATURE_FUNCTIONS):
             out[i - begin, column] = feature(rows, i, first, latency, ordered, known)
-            column += 1
+            column += 1  # noqa: SIM113 - the unrolled loop has no enumerate()
 
 
 def compute_features(columns: InsightColumns) -> Floats:
@@ -362,7 +362,7 @@ def compute_features(columns: InsightColumns) -> Floats:
 
 
 def compute_window(insights: Sequence[Insight], *, last_alert_at: datetime | None = None) -> Floats:
-    """The features, shape (25,), of the newest of one device's insights (any order; rows before its window are ignored).
+    """The features, shape (25,), of the newest of one device's insights (any order, earlier rows may be there).
 
     `last_alert_at` is the device's last alert where it lies before the given rows; one that is not earlier than the
     newest row is ignored. ValueError where there is no insight or more than one device.

@@ -159,7 +159,7 @@ def _spans(device, time, interval, ahead, first, end):  # type: ignore[no-untype
 
 
 @compiled
-def _judge_rows(first, end, least, p99, avg, iops, errors, queue, slo_p99, slo_avg, risk, score):  # type: ignore[no-untyped-def]  # noqa: PLR0913
+def _judge_rows(first, end, least, p99, avg, iops, errors, queue, slo_p99, slo_avg, risk, score):  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917 - the compiler takes arrays
     for i in range(len(risk)):
         has_p99 = False
         for j in range(first[i], end[i]):

@@ -60,7 +60,7 @@ class Preprocessing:
 
 
 def feature_statistics(X: Floats) -> dict[str, dict[str, float | int | None]]:
-    """Per feature: count (known), missing, mean, std, minimum, maximum and quantiles (p01 ...); None where all is missing."""
+    """Per feature: count (known), missing, mean, std, minimum, maximum, quantiles (p01 ...); None without values."""
     values = _checked(X)
     return {name: _statistics(values[:, column]) for column, name in enumerate(FEATURE_NAMES)}
 

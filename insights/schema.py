@@ -175,7 +175,7 @@ class Insight:
         return cls.from_json(values, record=record)
 
     def to_item(self) -> dict[str, Any]:
-        """A DynamoDB item: nulls left out, floats as exact Decimals, `alert_at` (sparse index key) only with an alert."""
+        """A DynamoDB item without nulls, floats as exact Decimals, `alert_at` (sparse index key) only with an alert."""
         item = {
             name: Decimal(repr(value)) if type(value) is float else value
             for name, value in self.to_json().items()

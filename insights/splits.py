@@ -22,7 +22,7 @@ SHARES: Final[Mapping[str, float]] = {
     "calibration": 0.70 / 6,
     "test": 0.15,
 }
-# In the order in which a fleet too small for all shares is served: without training there is no model, without test no verdict.
+# Whom a small fleet serves first: without training there is no model, without test no verdict.
 _NEEDED: Final = ("train", "test", "validation", "calibration")
 
 
@@ -90,7 +90,7 @@ def assign_by_time(columns: InsightColumns) -> npt.NDArray[np.str_]:
         if not (split == name).any():
             raise TooFewGroups(
                 f"the rows span {time.max() - time.min():.0f} s, too short to split by time with a gap of one horizon "
-                f"({HORIZON_SPAN} intervals) before each split: {name} stays empty; give a longer history or split by device"
+                f"({HORIZON_SPAN} intervals) before each split: {name} stays empty; give more history"
             )
     return split
 

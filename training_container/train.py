@@ -132,7 +132,9 @@ def _margins(booster: xgb.Booster, split: Split) -> npt.NDArray[np.float64]:
 def _ranges(rows: npt.NDArray[np.float32]) -> dict[str, list[float | None]]:
     """Smallest and largest known value of each feature; nulls where none was known."""
     known = [column[~np.isnan(column)] for column in rows.T]
-    limits = [[float(column.min()), float(column.max())] if len(column) else [None, None] for column in known]
+    limits: list[list[float | None]] = [
+        [float(column.min()), float(column.max())] if len(column) else [None, None] for column in known
+    ]
     return dict(zip(FEATURE_NAMES, limits, strict=True))
 
 

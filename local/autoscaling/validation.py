@@ -74,7 +74,7 @@ def _constraint_problems(shape: Any, value: Any, path: str) -> Iterator[str]:
 def _python_pattern(pattern: str) -> str:
     """The models write characters beyond the first plane as Java surrogate pairs, which Python's re refuses."""
     return pattern.replace("\\uD800\\uDC00-\\uDBFF\\uDFFF", "\U00010000-\U0010ffff").replace(
-        "\\p{Print}", "\\x20-\\x7e"
+        "\\p{Print}", "[\\x20-\\x7e]"
     )
 
 

@@ -11,10 +11,16 @@ from local.settings import CloudSettings
 def register(settings: CloudSettings) -> None:
     """Add the types, have them run off the event loop (an endpoint takes its time), and honour RoleARN."""
     from ministack import app
-    from ministack.services.cloudformation import provisioners
+    from ministack.services.cloudformation import provisioners, stacks
 
-    from local.cloudformation import autoscaling_types, custom_resources, sagemaker_types
-    from local.cloudformation.service_role import OWN_TYPES, StackRoles, with_service_role, with_type_check
+    from local.cloudformation import api_account, autoscaling_types, custom_resources, sagemaker_types
+    from local.cloudformation.service_role import (
+        OWN_TYPES,
+        StackRoles,
+        with_output_check,
+        with_service_role,
+        with_type_check,
+    )
 
     for resource_type, handlers in provisioners._RESOURCE_HANDLERS.items():
         if not resource_type.startswith(OWN_TYPES):
@@ -24,6 +30,8 @@ def register(settings: CloudSettings) -> None:
     for module in (sagemaker_types, autoscaling_types):
         provisioners._RESOURCE_HANDLERS.update(module.HANDLERS)
         provisioners._REPLACING_PROPERTIES.update(module.REPLACING)
+    stacks._resolve_refs = with_output_check(stacks._resolve_refs)
+    api_account.register()
     custom_resources.register(settings.endpoint_url)
     _run_off_the_loop((*sagemaker_types.HANDLERS, *autoscaling_types.HANDLERS))
     app.SERVICE_HANDLERS["cloudformation"] = with_service_role(app.SERVICE_HANDLERS["cloudformation"], StackRoles())

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from local.lambda_workers import ask_for_logging
 from local.permissions import role_session
 from local.settings import REGION
 
@@ -45,6 +46,7 @@ def emptier_client(service_token: str, endpoint_url: str) -> Any:
     from ministack.services import lambda_svc
 
     _, config, _ = lambda_svc._get_func_record_for_ref(service_token)
+    ask_for_logging(config)
     keys = role_session(config["Role"], session_name="CustomResource", service="lambda.amazonaws.com")
     return boto3.session.Session(region_name=REGION).client(
         "s3",

@@ -94,6 +94,7 @@ def generated_name(logical_id: str, stack_name: str) -> str:
 def create_model(logical_id: str, props: dict[str, Any], stack_name: str) -> Created:
     name = props.get("ModelName") or generated_name(logical_id, stack_name)
     answer = sagemaker("CreateModel", typed("CreateModel", {**props, "ModelName": name}))
+    sagemaker("DescribeModel", {"ModelName": name})  # CloudFormation reads what it made
     return answer["ModelArn"], {"ModelName": name}
 
 
@@ -105,6 +106,7 @@ def create_endpoint_config(logical_id: str, props: dict[str, Any], stack_name: s
     name = props.get("EndpointConfigName") or generated_name(logical_id, stack_name)
     request = {**props, "EndpointConfigName": name}
     answer = sagemaker("CreateEndpointConfig", typed("CreateEndpointConfig", request))
+    sagemaker("DescribeEndpointConfig", {"EndpointConfigName": name})
     return answer["EndpointConfigArn"], {"EndpointConfigName": name}
 
 
@@ -114,10 +116,9 @@ def delete_endpoint_config(physical_id: str, props: Properties) -> None:
 
 def create_endpoint(logical_id: str, props: dict[str, Any], stack_name: str) -> Created:
     name = props.get("EndpointName") or generated_name(logical_id, stack_name)
-    request = {"EndpointName": name, "EndpointConfigName": props["EndpointConfigName"]}
-    if props.get("Tags"):
-        request["Tags"] = props["Tags"]
-    answer = sagemaker("CreateEndpoint", request)
+    members = ("EndpointConfigName", "DeploymentConfig", "Tags")
+    request = {"EndpointName": name, **{member: props[member] for member in members if member in props}}
+    answer = sagemaker("CreateEndpoint", typed("CreateEndpoint", request))
     wait_until_settled(name)
     return answer["EndpointArn"], {"EndpointName": name}
 

@@ -3,6 +3,7 @@ operations."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -22,6 +23,10 @@ OPERATIONS = (
     "RollbackStack",
     "ContinueUpdateRollback",
 )
+
+HELD_OPERATIONS = ("ExecuteChangeSet", "DeleteStack")
+HOLD_SECONDS = 4.0
+HOLD_POLL_SECONDS = 0.02
 
 
 class StackRoles:
@@ -67,9 +72,50 @@ def with_service_role(handler: Handler, roles: StackRoles) -> Handler:
         if (given := request.get("RoleARN")) and (refused := _refusal(given)):
             return refused
         with act_as(roles.role_for(action, request)):
-            return await handler(method, path, headers, body, query)
+            answer = await handler(method, path, headers, body, query)
+        if action in HELD_OPERATIONS and answer[0] < 300:
+            await until_settled(plain_name(request.get("StackName", "")))
+        return answer
 
     return handle
+
+
+async def until_settled(stack_name: str) -> None:
+    """Hold the CDK CLI's answer for a moment: it looks at a stack at once and then every five seconds, and here most stacks
+    take less."""
+    from ministack.services import cloudformation
+
+    for _ in range(round(HOLD_SECONDS / HOLD_POLL_SECONDS)):
+        await asyncio.sleep(HOLD_POLL_SECONDS)  # first of all, as the operation's task has not begun yet
+        stack = cloudformation._stacks.get(stack_name)
+        if stack is None or not stack["StackStatus"].endswith("IN_PROGRESS"):
+            return
+
+
+def with_output_check(resolve: Callable[..., Any]) -> Callable[..., Any]:
+    """_resolve_refs: Fn::GetStackOutput reads the other stack in the service role's name."""
+    from local.cloudformation.acting import require
+
+    def checked(value: Any, *rest: Any, **named: Any) -> Any:
+        if acting_role() is not None:
+            arn = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack"
+            require(*(Check("cloudformation:DescribeStacks", f"{arn}/{name}/*") for name in stacks_read(value)))
+        return resolve(value, *rest, **named)
+
+    return checked
+
+
+def stacks_read(value: Any) -> Iterator[str]:
+    """Names of the stacks whose outputs a template's value refers to."""
+    if isinstance(value, Mapping):
+        for key, member in value.items():
+            if key == "Fn::GetStackOutput" and isinstance(member, Mapping) and isinstance(member["StackName"], str):
+                yield member["StackName"]
+            else:
+                yield from stacks_read(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from stacks_read(member)
 
 
 def _refusal(role_arn: str) -> tuple[int, dict[str, str], bytes] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from local.permissions.acting import act_as, acting_role
 from local.permissions.decisions import AccessDenied, Recorder, RoleNotAssumable, authorize, denial, role_session
-from local.permissions.further import Check
+from local.permissions.further import Check, image_pull
 from local.permissions.requests import (
     AUTOSCALING,
     CHECKED_SERVICES,
@@ -26,6 +26,7 @@ __all__ = [
     "acting_role",
     "authorize",
     "denial",
+    "image_pull",
     "register",
     "role_session",
     "wrap_handlers",

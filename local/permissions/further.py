@@ -130,6 +130,16 @@ def autoscaling_needs(action: str, request: Mapping[str, Any], *, account: str, 
         yield Check("cloudwatch:DeleteAlarms", f"{alarm}-AlarmHigh")
 
 
+def image_pull(image_uri: str) -> Iterator[Check]:
+    """What an execution role needs so that SageMaker can fetch its container's image (guide, "SageMaker execution roles")."""
+    registry, _, name = image_uri.partition("/")
+    account, region = registry.split(".")[0], registry.split(".")[3]
+    repository = f"arn:aws:ecr:{region}:{account}:repository/{name.partition(':')[0].partition('@')[0]}"
+    yield Check("ecr:GetAuthorizationToken", "*")
+    for action in ("BatchCheckLayerAvailability", "GetDownloadUrlForLayer", "BatchGetImage"):
+        yield Check(f"ecr:{action}", repository)
+
+
 def managed_rules(definition: str) -> list[str]:
     """Names of the managed rules that a state machine's .sync tasks need."""
     return [rule for resource, rule in SYNC_RULES.items() if re.search(rf":::{resource}\.sync", definition)]

@@ -99,8 +99,16 @@ def over_tls(pin: Callable[[str, bool], None]) -> Callable[[str, bool], None]:
     return pinned
 
 
+def log_stream_arn(arn: str, request: Mapping[str, Any]) -> str:
+    """CloudWatch Logs authorises on log-group:<name>:log-stream:<name>, so that only policies ending in :* match; MiniStack
+    leaves the stream away. Tagging goes by the group's plain ARN."""
+    if "logGroupName" not in request or ":log-stream:" in arn:
+        return arn
+    return f"{arn}:log-stream:{request.get('logStreamName', '')}"
+
+
 def with_resource_arns(original: Callable[..., str]) -> Callable[..., str]:
-    """extract_resource_arn for the services that MiniStack does not know."""
+    """extract_resource_arn for the services that MiniStack does not know, and for log streams."""
 
     def extract(
         service: str,
@@ -113,7 +121,8 @@ def with_resource_arns(original: Callable[..., str]) -> Callable[..., str]:
         account: str,
     ) -> str:
         if service not in (SAGEMAKER, AUTOSCALING):
-            return original(service, method, path, headers, body, query, region, account)
+            arn = original(service, method, path, headers, body, query, region, account)
+            return log_stream_arn(arn, _json(body)) if service == "logs" else arn
         action, request = parse_request(service, method, path, headers, body, query)
         arns = sagemaker_arns if service == SAGEMAKER else autoscaling_arns
         return arns(action, request, account=account, region=region)[0]

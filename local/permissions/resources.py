@@ -25,7 +25,17 @@ NAMED = {
 
 VERBS = re.compile(r"^(?:Create|Describe|Stop|Delete|Update)(?P<noun>[A-Za-z]+)$")
 TAG_ACTIONS = ("AddTags", "DeleteTags", "ListTags")
-ENDPOINT_ACTIONS = ("InvokeEndpoint", "InvokeEndpointAsync", "UpdateEndpointWeightsAndCapacities")
+OTHER_NOUNS: Mapping[str, tuple[str, ...]] = {
+    "InvokeEndpoint": ("Endpoint",),
+    "InvokeEndpointAsync": ("Endpoint",),
+    "UpdateEndpointWeightsAndCapacities": ("Endpoint",),
+    "CreateEndpoint": ("Endpoint", "EndpointConfig"),
+    "UpdateEndpoint": ("Endpoint", "EndpointConfig"),
+    "ListTrainingJobsForHyperParameterTuningJob": ("HyperParameterTuningJob",),
+    # Inferred: the guide's cross-account policies allow it on a group's resources; without a group it lists all.
+    "ListModelPackages": ("ModelPackageGroup",),
+}
+"""Actions that are authorised on more or on something else than their own noun."""
 
 
 def sagemaker_arns(action: str, request: Mapping[str, Any], *, account: str, region: str) -> list[str]:
@@ -41,17 +51,12 @@ def sagemaker_arns(action: str, request: Mapping[str, Any], *, account: str, reg
 def _sagemaker_resources(action: str, request: Mapping[str, Any]) -> list[str]:
     if action in TAG_ACTIONS:
         return [str(request["ResourceArn"])] if request.get("ResourceArn") else []
-    if action in ENDPOINT_ACTIONS:
-        return _named("Endpoint", request)
-    if action in ("CreateEndpoint", "UpdateEndpoint"):
-        return _named("Endpoint", request) + _named("EndpointConfig", request)
     if action == "CreateModelPackage" and (group := request.get("ModelPackageGroupName")):
         name = str(group).rpartition("/")[2]
         return [f"model-package-group/{name}", f"model-package/{name}/*"]
-    if action == "ListTrainingJobsForHyperParameterTuningJob":
-        return _named("HyperParameterTuningJob", request)
     match = VERBS.match(action)
-    return _named(match["noun"], request) if match else []
+    nouns = OTHER_NOUNS.get(action, (match["noun"],) if match else ())
+    return [resource for noun in nouns for resource in _named(noun, request)]
 
 
 def _named(noun: str, request: Mapping[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ Calls block (some ask S3 through the cloud's own front door), so they belong in 
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -26,6 +27,8 @@ KINDS = {
     "tuning": "HyperParameterTuningJob",
     "endpoint": "Endpoint",
 }
+FIRST_SIGNS_OF_WORK = ("CreateModelPackageGroup", "CreateProcessingJob", "CreateTrainingJob", "CreateModel")
+"""A deployment makes the package groups; while it goes on, the slow imports of the first job are done beside it."""
 
 _lock = threading.Lock()
 _service: Service | None = None
@@ -59,13 +62,14 @@ def _make(settings: Settings) -> Service:
 
 def shutdown() -> None:
     """End every container and forget everything."""
-    global _service  # noqa: PLW0603
+    global _service
     with _lock:
         ending, _service = _service, None
     if ending is not None:
         ending.close()
 
 
+@functools.cache
 def actions() -> Mapping[str, Action]:
     from local.sagemaker import endpoint_configs, endpoints, models, packages, processing, tags, training, tuning
 
@@ -83,7 +87,10 @@ def call(action: str, request: Mapping[str, Any], *, account: str, region: str) 
         raise SageMakerError(
             "UnknownOperationException", f"The laptop cloud's SageMaker does not provide the action {action}."
         )
-    return shape_response(action, handler(service(), Scope(account, region), dict(request)))
+    here = service()
+    if action in FIRST_SIGNS_OF_WORK:
+        here.containers.warm_up()
+    return shape_response(action, handler(here, Scope(account, region), dict(request)))
 
 
 def invoke(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 from local.sagemaker.settings import Credentials, Settings
+
+KEPT_SECONDS = 300.0
 
 
 class Clients:
@@ -16,10 +19,15 @@ class Clients:
         self._session: Any = None
         self._lock = threading.Lock()  # boto3 sessions make clients for one thread at a time
         self._cloud: dict[str, Any] = {}
+        self._of_roles: dict[tuple[str, str], tuple[float, Any]] = {}
 
     def for_role(self, service: str, role_arn: str) -> Any:
-        """Raises whatever says that the role cannot be assumed."""
-        return self._make(service, self._settings.credentials_for_role(role_arn))
+        """Raises whatever says that the role cannot be assumed. Kept for a while: fifty trials share one client."""
+        made, client = self._of_roles.get((service, role_arn), (0.0, None))
+        if client is None or time.monotonic() - made > KEPT_SECONDS:
+            client = self._make(service, self._settings.credentials_for_role(role_arn))
+            self._of_roles[service, role_arn] = (time.monotonic(), client)
+        return client
 
     def for_cloud(self, service: str) -> Any:
         if service not in self._cloud:

@@ -26,10 +26,13 @@ def die_with_parent(parent_pid: int) -> None:
 
 
 def run_module(module: str, arguments: Sequence[str]) -> int:
-    """Run a module as __main__ and return the exit code that its process would have had."""
+    """Run a module (or a .py file) as __main__ and return the exit code that its process would have had."""
     sys.argv = [module, *arguments]
     try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        if module.endswith(".py"):
+            runpy.run_path(module, run_name="__main__")
+        else:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as ending:
         return exit_code(ending)
     except BaseException:  # the interpreter itself would print the trace and exit with 1

@@ -37,9 +37,7 @@ async def handle_request(
     )
 
 
-def respond(
-    method: str, path: str, headers: Mapping[str, str], body: bytes, *, account: str, region: str
-) -> Response:
+def respond(method: str, path: str, headers: Mapping[str, str], body: bytes, *, account: str, region: str) -> Response:
     """Answer one request; blocks for as long as the model answers."""
     lowered = {name.lower(): value for name, value in headers.items()}
     if path.startswith("/endpoints/"):

@@ -29,9 +29,7 @@ def local_path(contract_path: str, root: Path) -> Path:
     return root / contract_path.removeprefix(CONTRACT_ROOT).lstrip("/")
 
 
-def environment_of(
-    settings: Settings, credentials: Credentials, root: Path, *own: Mapping[str, str]
-) -> dict[str, str]:
+def environment_of(settings: Settings, credentials: Credentials, root: Path, *own: Mapping[str, str]) -> dict[str, str]:
     """A container's environment: little of the machine's, the role's credentials, then what the request gives."""
     base = {name: os.environ[name] for name in INHERITED if name in os.environ}
     base.update(

@@ -79,9 +79,7 @@ class Execution:
 
     def _tail(self, instance: Instance, epoch: int) -> LogTail:
         stream = f"{self.record.name}/{instance.host}-{epoch}"
-        return self.service.logs.attach(
-            instance.log, group=self.log_group, stream=stream, role_arn=self.role_arn
-        )
+        return self.service.logs.attach(instance.log, group=self.log_group, stream=stream, role_arn=self.role_arn)
 
     def _wait(self, control: Control, deadline: float) -> None:
         containers = [instance.container for instance in self.instances if instance.container]
@@ -163,9 +161,7 @@ def request_stop(service: Service, record: Record, noun: str) -> None:
     member = f"{record.kind}Status"
     with service.store.changing(record) as body:
         if body[member] not in ("InProgress", "Stopping"):
-            raise validation(
-                f"The request was rejected because the {noun} job is in status {body[member]}."
-            )
+            raise validation(f"The request was rejected because the {noun} job is in status {body[member]}.")
         body[member] = "Stopping"
     record.memory["control"].request_stop()
 

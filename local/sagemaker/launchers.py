@@ -132,7 +132,7 @@ class ZygoteLauncher:
         ours, theirs = socket.socketpair()
         log = self._settings.containers_dir / "zygote.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        modules = sorted(set(self._settings.images.values()))
+        modules = sorted({module for module in self._settings.images.values() if not module.endswith(".py")})
         # libgomp and OpenBLAS read their thread counts when they are loaded, which happens here and not after the fork.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         with log.open("ab") as output:

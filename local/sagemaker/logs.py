@@ -95,7 +95,9 @@ class LogShipper:
         if tail.client is None:
             client = self._clients.for_role("logs", tail.role_arn)
             _create(client.create_log_group, client, logGroupName=tail.group)
-            _create(client.create_log_stream, client, logGroupName=tail.group, logStreamName=tail.stream)
+            found = client.describe_log_streams(logGroupName=tail.group, logStreamNamePrefix=tail.stream)
+            if not found["logStreams"]:
+                _create(client.create_log_stream, client, logGroupName=tail.group, logStreamName=tail.stream)
             tail.client = client
         for batch in batches(data, int(time.time() * 1000)):
             tail.client.put_log_events(logGroupName=tail.group, logStreamName=tail.stream, logEvents=batch)

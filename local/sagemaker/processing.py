@@ -128,9 +128,7 @@ def _write_config(record: Record, instance: jobs.Instance, hosts: Sequence[str])
     (folder / "resourceconfig.json").write_text(json.dumps(resources))
 
 
-def _upload(
-    service: Service, record: Record, instances: Sequence[jobs.Instance], *, modes: Sequence[str]
-) -> None:
+def _upload(service: Service, record: Record, instances: Sequence[jobs.Instance], *, modes: Sequence[str]) -> None:
     client = service.clients.for_role("s3", record.body["RoleArn"])
     for item in _outputs(record.body):
         target = item["S3Output"]
@@ -164,9 +162,7 @@ def _fail(service: Service, record: Record, instances: Sequence[jobs.Instance], 
     _end(service, record, instances, "Failed", FailureReason=jobs.reason_of(error))
 
 
-def _end(
-    service: Service, record: Record, instances: Sequence[jobs.Instance], status: str, **members: Any
-) -> None:
+def _end(service: Service, record: Record, instances: Sequence[jobs.Instance], status: str, **members: Any) -> None:
     message = instances[0].root / "output" / "message"
     if message.exists():
         members["ExitMessage"] = message.read_text(errors="replace")[: jobs.FAILURE_CHARACTERS]

@@ -23,7 +23,7 @@ class Service:
     endpoints: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        from local.sagemaker.endpoints import Endpoints
+        from local.sagemaker.deployments import Endpoints
 
         self.settings.state_dir.mkdir(parents=True, exist_ok=True)
         self.clients = Clients(self.settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class Settings:
     endpoint_url: str
     region: str = REGION
     images: Mapping[str, str] = field(default_factory=lambda: {"iops-insights:laptop": "training_container"})
-    """End of an image's URI after a slash -> Python module that is its ENTRYPOINT (`python -m module`)."""
+    """End of an image's URI after a slash -> Python module that is its ENTRYPOINT (`python -m module`), or .py file."""
     code_root: Path = REPOSITORY
     """Working directory of every container, as WORKDIR is in the image."""
     use_zygote: bool = sys.platform == "linux"
@@ -50,6 +50,8 @@ class Settings:
     metrics_flush_seconds: float = 60.0
     capture_flush_seconds: float = 10.0
     """AWS buffers captures for longer; a laptop's reader does not want to wait."""
+    ringing_alarms: Callable[[Sequence[str]], Sequence[str]] | None = None
+    """Which of these alarms are in ALARM; None asks the laptop's CloudWatch."""
     alarm_poll_seconds: float = 1.0
     time_scale: float = 1.0
 

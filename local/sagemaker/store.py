@@ -7,7 +7,7 @@ import copy
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -152,10 +152,15 @@ def listing(records: list[dict[str, Any]], request: Mapping[str, Any], *, kind: 
         key=lambda body: (body.get(member) is not None, body.get(member), body["CreationTime"]),
         reverse=request.get("SortOrder", default) == "Descending",
     )
+    return page_of(chosen, request)
+
+
+def page_of(chosen: Sequence[Any], request: Mapping[str, Any]) -> tuple[list[Any], str | None]:
+    """MaxResults of what is in order already, from NextToken on."""
     start = _offset(request.get("NextToken"))
     end = start + int(request.get("MaxResults", DEFAULT_PAGE))
     token = base64.urlsafe_b64encode(f"offset:{end}".encode()).decode() if end < len(chosen) else None
-    return chosen[start:end], token
+    return list(chosen[start:end]), token
 
 
 def _offset(token: str | None) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from local.sagemaker import jobs
+from local.sagemaker.algorithm_metrics import check_definitions, final_metrics, publish
 from local.sagemaker.errors import not_on_the_laptop, validation
 from local.sagemaker.images import environment_of, module_of, start_of
 from local.sagemaker.service import Service
@@ -41,6 +41,7 @@ def check_training_request(service: Service, request: Mapping[str, Any]) -> None
         if member not in request:
             raise validation(f"{member} is required.")
     module_of(request["AlgorithmSpecification"]["TrainingImage"], service.settings)
+    check_definitions(request["AlgorithmSpecification"].get("MetricDefinitions", []))
     resources = request["ResourceConfig"]
     if "InstanceType" not in resources or "InstanceCount" not in resources:
         raise not_on_the_laptop("a ResourceConfig without InstanceType and InstanceCount")
@@ -121,9 +122,7 @@ def run(service: Service, record: Record) -> None:
         _prepare(service, record, instances)
         jobs.check_not_stopped(record)
         enter(service, record, "Training", "Training image download completed. Training in progress.")
-        execution.run(
-            max_runtime_seconds=body["StoppingCondition"].get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_SECONDS)
-        )
+        execution.run(max_runtime_seconds=body["StoppingCondition"].get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_SECONDS))
         if execution.ending == "ended":
             enter(service, record, "Uploading", "Uploading generated training model")
         else:
@@ -199,7 +198,11 @@ def write_config(folder: Path, body: Mapping[str, Any], host: str, hosts: Sequen
         ],
         "network_interface_name": "lo",
     }
-    files = {"hyperparameters": body.get("HyperParameters", {}), "inputdataconfig": channels, "resourceconfig": resources}
+    files = {
+        "hyperparameters": body.get("HyperParameters", {}),
+        "inputdataconfig": channels,
+        "resourceconfig": resources,
+    }
     for name, content in files.items():
         (folder / f"{name}.json").write_text(json.dumps(content))
 
@@ -249,6 +252,7 @@ def _end(
     **members: Any,
 ) -> None:
     metrics = final_metrics(record.body["AlgorithmSpecification"].get("MetricDefinitions", []), instances)
+    publish(service, record, metrics)
     started = record.body.get("TrainingStartTime")
     seconds = round((now() - started).total_seconds()) if started else 0
     jobs.clear(instances)
@@ -264,27 +268,6 @@ def _end(
         **({"FinalMetricDataList": metrics} if metrics else {}),
         **members,
     )
-
-
-def final_metrics(
-    definitions: Sequence[Mapping[str, str]], instances: Sequence[jobs.Instance]
-) -> list[dict[str, Any]]:
-    """The last value of each metric in the jobs' logs, by the first group of its regular expression."""
-    found: list[dict[str, Any]] = []
-    texts = [instance.log.read_text(errors="replace") for instance in instances if instance.log.exists()]
-    for definition in definitions:
-        pattern = re.compile(definition["Regex"])
-        values = [value for text in texts for match in pattern.finditer(text) if (value := _number(match)) is not None]
-        if values:
-            found.append({"MetricName": definition["Name"], "Value": values[-1], "Timestamp": now()})
-    return found
-
-
-def _number(match: re.Match[str]) -> float | None:
-    try:
-        return float(match.group(1) if match.re.groups else match.group(0))
-    except (TypeError, ValueError):
-        return None
 
 
 def get(service: Service, scope: Scope, name: str) -> Record:

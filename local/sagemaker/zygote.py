@@ -84,8 +84,9 @@ class Zygote:
         """Fork and reap until the server closes the channel; then take every container along."""
         import select
 
+        watched: list[Any] = [self._channel, self._wake_read]
         while True:
-            readable, _, _ = select.select([self._channel, self._wake_read], [], [])
+            readable, _, _ = select.select(watched, [], [])
             if self._wake_read in readable:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_read, 4096)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local.permissions import AccessDenied, authorize
+from local.permissions import AccessDenied, Check, RoleNotAssumable, authorize
 from local.permissions.further import managed_rules, state_machine_needs
 from local.settings import ACCOUNT, REGION
 
+logger = logging.getLogger("iops.states")
+
+TRACING_ACTIONS = (
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+)
 RESOURCE_TYPE = "AWS::StepFunctions::StateMachine"
 
 
@@ -45,9 +54,24 @@ def register() -> None:
     def checked_create(logical_id: str, props: dict[str, Any], stack_name: str) -> Any:
         definition = provisioners._sfn_definition(props)
         check_role(props["RoleArn"], definition, logs=_logs(props.get("LoggingConfiguration")))
+        if _is_true((props.get("TracingConfiguration") or {}).get("Enabled")):
+            ask_for_tracing(props["RoleArn"], logical_id)
         return create(logical_id, props, stack_name)
 
     handlers["create"] = checked_create
+
+
+def ask_for_tracing(role_arn: str, name: str) -> None:
+    """Whether the role may write traces; AWS drops them where it may not, and so says the log."""
+    for action in TRACING_ACTIONS:
+        try:
+            authorize(role_arn, [Check(action, "*")], session_name="StepFunctions")
+        except (AccessDenied, RoleNotAssumable) as refused:
+            logger.warning("in AWS, traces of %s would be lost: %s", name, refused)
+
+
+def _is_true(value: Any) -> bool:
+    return str(value).lower() == "true"
 
 
 def _logs(configuration: Mapping[str, Any] | None) -> bool:

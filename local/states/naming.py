@@ -49,9 +49,8 @@ def botocore_service(sdk_name: str) -> str | None:
 def java_name(service_id: str) -> str:
     """Service id to Java class prefix: "DynamoDB" -> "DynamoDb", "SFN" -> "Sfn", "SageMaker Runtime" ->
     "SageMakerRuntime"."""
-    from ministack.services.stepfunctions import _api_name_to_sfn_key
-
-    return "".join(str(_api_name_to_sfn_key(word)) for word in service_id.split())
+    words = (word.capitalize() if word.isupper() else word for word in service_id.split())
+    return "".join(words).replace("DB", "Db")
 
 
 def exception_name(shape_name: str) -> str:

@@ -1,5 +1,6 @@
 """A laptop cloud for the tests below this folder: one for all of them, on a free port, in a folder of its own."""
 
+import contextlib
 import io
 import json
 import zipfile
@@ -31,10 +32,8 @@ def make_role(laptop: LaptopCloud) -> MakeRole:
 
     def make(name: str, service: str, *statements: dict[str, Any]) -> str:
         trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
-        try:
+        with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
             iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))
-        except iam.exceptions.EntityAlreadyExistsException:
-            pass
         if statements:
             document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **s} for s in statements]}
             iam.put_role_policy(RoleName=name, PolicyName="given", PolicyDocument=json.dumps(document))

@@ -45,7 +45,7 @@ def test_it_answers_as_the_laptops_administrator_and_nobody_else_is_let_in(lapto
         aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
         aws_secret_access_key="wrong",
     )
-    with pytest.raises(ClientError, match="InvalidAccessKeyId|Forbidden|does not exist"):
+    with pytest.raises(ClientError, match=r"InvalidAccessKeyId|Forbidden|does not exist"):
         stranger.list_buckets()
 
 

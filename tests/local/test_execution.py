@@ -66,9 +66,7 @@ def test_the_output_and_the_seconds_of_each_state_are_returned_and_tasks_announc
     states = ScriptedStates(events, {"status": "SUCCEEDED", "output": json.dumps({"run_id": "abc"})})
     said: list[str] = []
 
-    execution = run_execution(
-        states, state_machine_arn="arn:m", execution_input={"models": []}, say=said.append
-    )
+    execution = run_execution(states, state_machine_arn="arn:m", execution_input={"models": []}, say=said.append)
 
     assert json.loads(states.started_with["input"]) == {"models": []}
     assert execution.output == {"run_id": "abc"}
@@ -77,9 +75,7 @@ def test_the_output_and_the_seconds_of_each_state_are_returned_and_tasks_announc
 
 
 def test_a_failed_execution_brings_its_error_and_cause():
-    states = ScriptedStates(
-        [], {"status": "FAILED", "error": "EmptyExport", "cause": "the table holds no insight"}
-    )
+    states = ScriptedStates([], {"status": "FAILED", "error": "EmptyExport", "cause": "the table holds no insight"})
 
     execution = run_execution(states, state_machine_arn="arn:m", execution_input={})
 

@@ -43,7 +43,9 @@ def test_a_pid_that_was_given_to_somebody_else_is_never_signalled() -> None:
 
 
 def test_a_process_that_ignores_sigterm_is_killed() -> None:
-    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    stubborn = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    )
     process = subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
@@ -53,7 +55,8 @@ def test_a_process_that_ignores_sigterm_is_killed() -> None:
 
 
 def test_a_tree_ends_with_its_root() -> None:
-    nested = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); time.sleep(60)"
+    inner = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    nested = f"import subprocess, sys, time; {inner}; time.sleep(60)"
     with sleeper(nested) as process:
         deadline = time.monotonic() + 10
         while not (below := descendants(process.pid)) and time.monotonic() < deadline:

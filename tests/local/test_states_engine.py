@@ -108,10 +108,12 @@ def test_an_sdk_call_has_the_roles_rights_and_the_sdks_spelling(run: Run) -> Non
 
 
 def test_a_missing_right_is_named_with_principal_action_and_resource(run: Run) -> None:
-    ended = run({"Get": task("aws-sdk:s3:getObject", {"Bucket": "workflow-bucket", "Key": "parts/1"})})
-    assert ended["error"] == "S3.S3Exception"
-    assert "arn:aws:sts::000000000000:assumed-role/workflow/StepFunctions is not authorized to perform" in ended["cause"]
-    assert "s3:GetObject on resource: arn:aws:s3:::workflow-bucket/parts/1" in ended["cause"]
+    ended = run({"Delete": task("aws-sdk:cloudformation:deleteStack", {"StackName": "Other"})})
+    assert ended["error"] == "CloudFormation.CloudFormationException"
+    assert (
+        "arn:aws:sts::000000000000:assumed-role/workflow/StepFunctions is not authorized to perform" in ended["cause"]
+    )
+    assert "DeleteStack on resource: arn:aws:cloudformation:us-east-1:000000000000:stack/Other/*" in ended["cause"]
 
 
 def test_an_undeclared_error_is_the_services_exception(run: Run) -> None:
@@ -161,9 +163,9 @@ def test_a_nested_execution_gives_its_output_or_fails_with_its_description(
             "Bad": {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"},
         },
     }
-    arn = laptop.client("stepfunctions").create_state_machine(
-        name="child", definition=json.dumps(child), roleArn=role
-    )["stateMachineArn"]
+    arn = laptop.client("stepfunctions").create_state_machine(name="child", definition=json.dumps(child), roleArn=role)[
+        "stateMachineArn"
+    ]
     good, bad = (
         run({"Nest": task("states:startExecution.sync:2", {"StateMachineArn": arn, "Input": {"fail": fail}})})
         for fail in (False, True)
@@ -191,9 +193,7 @@ def test_a_role_without_the_managed_rules_cannot_have_waiting_tasks(
     assert "StepFunctionsGetEventsForSageMakerTrainingJobsRule" in refused.value.response["Error"]["Message"]
 
 
-def test_a_role_that_does_not_trust_step_functions_cannot_work_for_it(
-    run: Run, make_role: Callable[..., str]
-) -> None:
+def test_a_role_that_does_not_trust_step_functions_cannot_work_for_it(run: Run, make_role: Callable[..., str]) -> None:
     stranger = make_role("stranger", "lambda.amazonaws.com", {"Action": "*", "Resource": "*"})
     listing = task("aws-sdk:s3:listObjectsV2", {"Bucket": "workflow-bucket"})
     ended = run({"List": listing}, role_arn=stranger)

@@ -49,7 +49,12 @@ def test_an_optimised_integrations_error_has_the_older_sdks_name(
 
 @pytest.mark.parametrize(
     ("name", "service"),
-    [("sagemaker", "sagemaker"), ("sfn", "stepfunctions"), ("eventbridge", "events"), ("applicationautoscaling", "application-autoscaling")],
+    [
+        ("sagemaker", "sagemaker"),
+        ("sfn", "stepfunctions"),
+        ("eventbridge", "events"),
+        ("applicationautoscaling", "application-autoscaling"),
+    ],
 )
 def test_an_integration_names_a_service_as_the_sdk_does(name: str, service: str) -> None:
     assert naming.botocore_service(name) == service

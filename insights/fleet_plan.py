@@ -1,0 +1,138 @@
+"""What the synthetic fleet consists of and what happens to it: device classes, workloads, incidents and their schedule.
+
+The mix of risk levels comes from the shares in KINDS, never from a threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+
+ROWS_PER_DEVICE: Final = 125
+
+
+class DeviceClass(NamedTuple):
+    name: str
+    share: float
+    iops: float
+    """Operations per second that the device completes when saturated."""
+    provisioned: bool
+
+
+CLASSES: Final = (
+    DeviceClass("nvme", 0.30, 60_000, provisioned=False),
+    DeviceClass("ssd-burst", 0.30, 3_000, provisioned=True),
+    DeviceClass("provisioned", 0.25, 8_000, provisioned=True),
+    DeviceClass("hdd", 0.15, 180, provisioned=False),
+)
+
+
+class Workload(NamedTuple):
+    name: str
+    io_size_kib: float
+    sequential: float
+    reads: float
+    swing: float
+    """Standard deviation of the load's logarithm from row to row."""
+
+
+WORKLOADS: Final = (
+    Workload("sequential", 128, 0.92, 0.65, 0.03),
+    Workload("random", 8, 0.06, 0.70, 0.04),
+    Workload("mixed", 32, 0.45, 0.55, 0.05),
+    Workload("burst", 16, 0.25, 0.60, 0.12),
+)
+
+
+class Kind(NamedTuple):
+    """An incident: its share of a cohort's rows, lengths in rows, and the p99 over SLO that its peak reaches."""
+
+    name: str
+    share: float
+    rows: tuple[int, int]
+    build_up: tuple[int, int]
+    recovery: tuple[int, int]
+    peak: tuple[float, float]
+    load: float
+    """Factor on the completed operations at the peak."""
+    errors: float = 0.0
+    """Errors per operation at the peak; a saturated device times out, a dying one fails."""
+    classes: tuple[str, ...] = ("nvme", "ssd-burst", "provisioned", "hdd")
+
+
+# Shares are of all rows; a build-up's first half and a recovery's second half are not yet, or no more, at the level.
+KINDS: Final = (
+    Kind("failing media", 0.042, (28, 38), (13, 17), (7, 10), (2.6, 3.6), 0.80, 0.035, ("nvme", "hdd")),
+    Kind("saturation", 0.033, (32, 42), (13, 17), (7, 10), (6.5, 9.5), 0.70, 0.006),
+    Kind("burst credits spent", 0.06, (46, 72), (14, 18), (8, 11), (2.0, 3.0), 0.55, 0.0, ("ssd-burst",)),
+    Kind("provisioned cap hit", 0.06, (46, 72), (14, 18), (8, 11), (2.0, 3.0), 1.80, 0.0, ("provisioned",)),
+    Kind("noisy neighbour", 0.080, (46, 72), (14, 18), (8, 11), (2.0, 2.9), 0.85),
+    Kind("checkpoints", 0.332, (90, 180), (7, 10), (7, 10), (1.4, 1.65), 1.35),
+)
+
+
+CALM_ROWS_BETWEEN: Final = 6
+UNRECORDED_SHARE: Final = 0.20
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    kind: Kind
+    start: int
+    rows: int
+
+
+def plan(numbers: range, random: np.random.Generator) -> list[list[Incident]]:
+    """Incidents per device: each kind's share of the cohort's rows, worst first, on devices of the kind's classes."""
+    plans: list[list[Incident]] = [[] for _ in numbers]
+    for kind in KINDS:
+        hosts = [place for place, number in enumerate(numbers) if class_of(number).name in kind.classes]
+        budget = kind.share * len(numbers) * ROWS_PER_DEVICE
+        while budget >= kind.rows[0] / 2:
+            rows = int(random.integers(kind.rows[0], kind.rows[1] + 1))
+            if not _place(plans, hosts, kind, rows, random):
+                break
+            budget -= min(rows, ROWS_PER_DEVICE)
+    return plans
+
+
+def _place(
+    plans: list[list[Incident]], hosts: Sequence[int], kind: Kind, rows: int, random: np.random.Generator
+) -> bool:
+    """Puts the incident on a device with room for it, a critical one where none is yet: levels should meet in few groups."""
+    for host in sorted(random.permutation(hosts).tolist(), key=lambda host: kind.errors > 0 and bool(plans[host])):
+        starts = [start for start in _starts(rows) if _is_free(plans[host], start, rows)]
+        if starts:
+            plans[host].append(Incident(kind, int(random.choice(starts)), rows))
+            return True
+    return False
+
+
+def _starts(rows: int) -> range:
+    """An incident may have begun before the first row or end after the last; a long one covers every row."""
+    if rows >= ROWS_PER_DEVICE:
+        return range(ROWS_PER_DEVICE - rows, 1)
+    return range(-rows // 2, ROWS_PER_DEVICE - rows // 2)
+
+
+def _is_free(incidents: Sequence[Incident], start: int, rows: int) -> bool:
+    gap = CALM_ROWS_BETWEEN
+    return all(start >= other.start + other.rows + gap or start + rows + gap <= other.start for other in incidents)
+
+
+def unrecorded_stretches(devices: int, random: np.random.Generator) -> list[tuple[int, int]]:
+    """Per device the stretch of rows whose outcome nobody recorded, a fifth of all rows together."""
+    shares = random.uniform(0.05, 0.35, devices)
+    shares *= UNRECORDED_SHARE / shares.mean()
+    lengths = np.round(shares * ROWS_PER_DEVICE).astype(int)
+    starts = [int(random.integers(0, ROWS_PER_DEVICE - length + 1)) for length in lengths]
+    return [(start, start + int(length)) for start, length in zip(starts, lengths, strict=True)]
+
+
+def class_of(number: int) -> DeviceClass:
+    """A low-discrepancy choice by the device's number (golden ratio), so that small fleets have every class too."""
+    place = (number * 0.6180339887498949) % 1
+    return CLASSES[int(np.searchsorted(np.cumsum([c.share for c in CLASSES]), place, side="right"))]

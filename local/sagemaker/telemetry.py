@@ -1,0 +1,196 @@
+"""What a serving endpoint tells: CloudWatch metrics of its variants, and captured requests in S3."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import random
+import threading
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from local.sagemaker.store import now
+from local.sagemaker.transfer import S3Location
+
+if TYPE_CHECKING:
+    from local.sagemaker.fleet import VariantFleet
+    from local.sagemaker.service import Service
+
+logger = logging.getLogger("iops.sagemaker")
+NAMESPACE = "AWS/SageMaker"
+MOST_VALUES = 150
+"""PutMetricData's limit of distinct values a datum."""
+MOST_DATA = 500
+DEFAULT_ENCODING = "BASE64"
+
+
+class Invocation(NamedTuple):
+    """One answered (or failed) request; times in microseconds, None where the model was not reached."""
+
+    status: int
+    model_us: float | None
+    overhead_us: float | None
+
+
+class Exchange(NamedTuple):
+    """A request and its answer, for data capture."""
+
+    content_type: str
+    request: bytes
+    answer_type: str
+    answer: bytes
+    inference_id: str | None = None
+
+
+@dataclass
+class _Variant:
+    invocations: list[Invocation] = field(default_factory=list)
+    captured: list[dict[str, Any]] = field(default_factory=list)
+    destination: str = ""
+    role_arn: str = ""
+
+
+class Telemetry:
+    """Collects in memory and flushes in a thread, so that no invocation waits for CloudWatch or S3."""
+
+    def __init__(self, service: Service, serving: Callable[[], list[VariantFleet]]) -> None:
+        self._service = service
+        self._serving = serving
+        self._variants: dict[tuple[str, str], _Variant] = defaultdict(_Variant)
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        for flush, seconds in (
+            (self.flush_metrics, service.settings.metrics_flush_seconds),
+            (self.flush_captures, service.settings.capture_flush_seconds),
+        ):
+            threading.Thread(target=self._every, args=(seconds, flush), daemon=True, name="telemetry").start()
+
+    def count(self, variant: VariantFleet, invocation: Invocation) -> None:
+        with self._lock:
+            self._variants[variant.endpoint, variant.name].invocations.append(invocation)
+
+    def capture(self, variant: VariantFleet, config: Mapping[str, Any] | None, exchange: Exchange) -> None:
+        if not config or not config.get("EnableCapture"):
+            return
+        if random.random() * 100 >= config["InitialSamplingPercentage"]:
+            return
+        record = captured(config, exchange)
+        with self._lock:
+            known = self._variants[variant.endpoint, variant.name]
+            known.destination = config["DestinationS3Uri"]
+            known.role_arn = variant.servable.role_arn
+            known.captured.append(record)
+
+    def forget(self, endpoint: str) -> None:
+        self.flush_captures()
+        with self._lock:
+            for key in [key for key in self._variants if key[0] == endpoint]:
+                del self._variants[key]
+
+    def close(self) -> None:
+        self._stopped.set()
+
+    def flush_metrics(self) -> None:
+        """Every invocation as a sample; a variant without traffic gets the zeros by which scaling comes down."""
+        instances: Counter[tuple[str, str]] = Counter()
+        for variant in self._serving():
+            instances[variant.endpoint, variant.name] += max(1, len(variant.instances))
+        with self._lock:
+            taken = {key: known.invocations for key, known in self._variants.items() if known.invocations}
+            for known in self._variants.values():
+                known.invocations = []
+        moment = now()
+        data = [
+            {**datum, "Dimensions": _dimensions(*key), "Timestamp": moment}
+            for key in sorted({*taken, *instances})
+            for datum in metric_data(taken.get(key, []), instances[key] or 1)
+        ]
+        for start in range(0, len(data), MOST_DATA):
+            self._service.clients.for_cloud("cloudwatch").put_metric_data(
+                Namespace=NAMESPACE, MetricData=data[start : start + MOST_DATA]
+            )
+
+    def flush_captures(self) -> None:
+        """<destination>/<endpoint>/<variant>/YYYY/MM/DD/HH/<minute-second-...>.jsonl, with the serving role's rights."""
+        with self._lock:
+            taken = [(key, k.destination, k.role_arn, k.captured) for key, k in self._variants.items() if k.captured]
+            for known in self._variants.values():
+                known.captured = []
+        for (endpoint, variant), destination, role_arn, records in taken:
+            moment = now()
+            name = f"{moment:%M-%S}-{moment.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
+            target = S3Location.parse(destination).below(endpoint, variant, f"{moment:%Y/%m/%d/%H}", name)
+            body = "".join(json.dumps(record) + "\n" for record in records).encode()
+            try:
+                client = self._service.clients.for_role("s3", role_arn)
+                client.put_object(Bucket=target.bucket, Key=target.key, Body=body)
+            except Exception as error:
+                logger.warning("%d captures of %s/%s are lost: %s", len(records), endpoint, variant, error)
+
+    def _every(self, seconds: float, flush: Callable[[], None]) -> None:
+        while not self._stopped.wait(seconds):
+            try:
+                flush()
+            except Exception as error:
+                logger.warning("telemetry of the endpoints was not written: %s", error)
+
+
+def _dimensions(endpoint: str, variant: str) -> list[dict[str, str]]:
+    return [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+
+
+def captured(config: Mapping[str, Any], exchange: Exchange) -> dict[str, Any]:
+    """One line of a capture file (SageMaker guide, "Capture data")."""
+    modes = {option["CaptureMode"] for option in config["CaptureOptions"]}
+    listed = config.get("CaptureContentTypeHeader", {})
+    data: dict[str, Any] = {}
+    if modes & {"Input", "InputAndOutput"}:
+        data["endpointInput"] = _side("INPUT", exchange.content_type, exchange.request, listed)
+    if modes & {"Output", "InputAndOutput"}:
+        data["endpointOutput"] = _side("OUTPUT", exchange.answer_type, exchange.answer, listed)
+    event = {"eventId": str(uuid.uuid4()), "inferenceTime": now().strftime("%Y-%m-%dT%H:%M:%SZ")}
+    if exchange.inference_id:
+        event["inferenceId"] = exchange.inference_id
+    return {"captureData": data, "eventMetadata": event, "eventVersion": "0"}
+
+
+def _side(mode: str, content_type: str, data: bytes, listed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Content types that the configuration does not list as CSV or JSON are base64, which is AWS's default."""
+    plain = content_type.partition(";")[0].strip().lower()
+    encoding = DEFAULT_ENCODING
+    for member, name in (("CsvContentTypes", "CSV"), ("JsonContentTypes", "JSON")):
+        if plain in {known.lower() for known in listed.get(member, [])}:
+            encoding = name
+    text = base64.b64encode(data).decode() if encoding == DEFAULT_ENCODING else data.decode("utf-8", "replace")
+    return {"observedContentType": content_type, "mode": mode, "data": text, "encoding": encoding}
+
+
+def metric_data(invocations: Sequence[Invocation], instances: int) -> Iterator[dict[str, Any]]:
+    """Metrics of one variant and flush; Sum, Average and SampleCount come out as AWS documents them."""
+    refusals = [float(400 <= invocation.status < 500) for invocation in invocations]
+    faults = [float(invocation.status >= 500) for invocation in invocations]
+    yield from _data("Invocations", "None", [1.0] * len(invocations) or [0.0])
+    yield from _data("InvocationsPerInstance", "None", [1.0 / instances] * len(invocations) or [0.0])
+    yield from _data("Invocation4XXErrors", "None", refusals or [0.0])
+    yield from _data("Invocation5XXErrors", "None", faults or [0.0])
+    for name, times in (
+        ("ModelLatency", [invocation.model_us for invocation in invocations]),
+        ("OverheadLatency", [invocation.overhead_us for invocation in invocations]),
+    ):
+        yield from _data(name, "Microseconds", [float(round(value)) for value in times if value is not None])
+
+
+def _data(name: str, unit: str, values: Sequence[float]) -> Iterator[dict[str, Any]]:
+    counts = sorted(Counter(values).items())
+    for start in range(0, len(counts), MOST_VALUES):
+        part = counts[start : start + MOST_VALUES]
+        yield {
+            "MetricName": name,
+            "Unit": unit,
+            "Values": [value for value, _ in part],
+            "Counts": [float(count) for _, count in part],
+        }

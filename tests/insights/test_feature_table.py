@@ -1,0 +1,22 @@
+import hashlib
+
+from insights.feature_table import FEATURE_NAMES, FEATURE_TABLE_HASH, FEATURES
+
+DESIGN = (
+    "read_iops write_iops total_iops iops_variance avg_latency p95_latency p99_latency latency_spike_count bandwidth_mbps "
+    "throughput_variance error_rate error_trend hour_of_day day_of_week time_since_last_alert sequential_access_ratio "
+    "random_access_ratio queue_depth io_size_avg io_size_variance iops_per_latency anomaly_score trend_score "
+    "capacity_utilization efficiency_ratio"
+)
+
+
+def test_the_table_holds_the_designs_features_in_its_order() -> None:
+    assert " ".join(FEATURE_NAMES) == DESIGN
+
+
+def test_every_feature_has_a_unit_a_description_and_a_range() -> None:
+    assert all(f.unit and f.description and f.minimum < f.maximum for f in FEATURES)
+
+
+def test_the_hash_is_of_names_and_order() -> None:
+    assert hashlib.sha256(DESIGN.replace(" ", "\n").encode()).hexdigest() == FEATURE_TABLE_HASH

@@ -1,0 +1,102 @@
+"""What is captured of a request, which data CloudWatch gets, and how an update shifts traffic."""
+
+import base64
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from local.sagemaker.deployments import steps
+from local.sagemaker.fleet import Fleet
+from local.sagemaker.logs import batches
+from local.sagemaker.telemetry import Exchange, Invocation, captured, metric_data
+
+BOTH = [{"CaptureMode": "InputAndOutput"}]
+
+
+def test_types_that_are_not_listed_are_captured_as_base64():
+    line = captured(
+        {"CaptureOptions": BOTH, "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]}},
+        Exchange("text/csv", b"1,2", "application/json; charset=utf-8", b'{"a":1}'),
+    )
+    sent, answered = line["captureData"]["endpointInput"], line["captureData"]["endpointOutput"]
+    assert (base64.b64decode(sent["data"]), sent["encoding"]) == (b"1,2", "BASE64")
+    assert (answered["data"], answered["encoding"], answered["mode"]) == ('{"a":1}', "JSON", "OUTPUT")
+
+
+def test_only_the_wanted_side_is_captured():
+    line = captured({"CaptureOptions": [{"CaptureMode": "Input"}]}, Exchange("text/csv", b"1", "text/csv", b"2"))
+    assert list(line["captureData"]) == ["endpointInput"]
+
+
+def totals(data: list[dict[str, Any]], name: str) -> tuple[float, float]:
+    """Sum and sample count, as CloudWatch makes them of Values and Counts."""
+    pairs = [
+        pair
+        for datum in data
+        if datum["MetricName"] == name
+        for pair in zip(datum["Values"], datum["Counts"], strict=True)
+    ]
+    return sum(value * count for value, count in pairs), sum(count for _, count in pairs)
+
+
+def test_every_invocation_is_a_sample():
+    data = list(
+        metric_data([Invocation(200, 1000.4, 10.0), Invocation(400, 3000, 10.0), Invocation(503, None, None)], 2)
+    )
+    assert totals(data, "Invocations") == (3, 3)
+    assert totals(data, "InvocationsPerInstance") == (1.5, 3)
+    assert totals(data, "Invocation4XXErrors") == (1, 3)
+    assert totals(data, "Invocation5XXErrors") == (1, 3)
+    assert totals(data, "ModelLatency") == (4000, 2)
+
+
+def test_no_latency_is_dropped_when_there_are_many():
+    data = list(metric_data([Invocation(200, float(n), 1.0) for n in range(1, 401)], 1))
+    assert totals(data, "ModelLatency") == (80_200, 400)
+    assert max(len(datum["Values"]) for datum in data) == 150
+
+
+def test_without_traffic_the_counts_are_zero_and_there_is_no_latency():
+    data = list(metric_data([], 3))
+    assert totals(data, "Invocations") == (0, 1)
+    assert {datum["MetricName"] for datum in data} == {
+        "Invocations",
+        "InvocationsPerInstance",
+        "Invocation4XXErrors",
+        "Invocation5XXErrors",
+    }
+
+
+def deployment(kind: str, wait: int = 30, termination: int = 60, **size: Any) -> dict[str, Any]:
+    routing = {"Type": kind, "WaitIntervalInSeconds": wait, **size}
+    return {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing, "TerminationWaitInSeconds": termination}}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, [(1.0, 0)]),
+        (deployment("ALL_AT_ONCE"), [(1.0, 60)]),
+        (deployment("CANARY", CanarySize={"Type": "INSTANCE_COUNT", "Value": 1}), [(0.25, 30), (1.0, 60)]),
+        (
+            deployment("LINEAR", LinearStepSize={"Type": "CAPACITY_PERCENT", "Value": 40}),
+            [(pytest.approx(0.4), 30), (pytest.approx(0.8), 30), (1.0, 60)],
+        ),
+        (
+            deployment("LINEAR", LinearStepSize={"Type": "INSTANCE_COUNT", "Value": 2}),
+            [(0.5, 30), (1.0, 60)],
+        ),
+    ],
+)
+def test_traffic_is_shifted_in_the_steps_of_the_deployment(given, expected):
+    four: Any = SimpleNamespace(desired=4)
+    assert steps(given, Fleet("old", {"live": four}, {}, None)) == expected
+
+
+def test_log_events_fit_into_the_requests_that_cloudwatch_takes():
+    lines = b"\n".join([b"x" * 300_000, b"", b"short"] + [b"y" * 240_000] * 5)
+    made = list(batches(lines, 1))
+    texts = [len(event["message"]) for batch in made for event in batch]
+    assert texts == [250_000, 5, *[240_000] * 5]
+    assert all(sum(len(event["message"]) + 26 for event in batch) <= 1_048_576 for batch in made)

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost as xgb
+
+from insights.feature_table import FEATURE_NAMES
+from tests.training_container.conftest import Pipeline
+
+
+class Server(NamedTuple):
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def post(self, body: bytes, content_type: str) -> tuple[int, Any]:
+        request = urllib.request.Request(f"{self.url}/invocations", data=body, headers={"Content-Type": content_type})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status, json.load(response)
+        except urllib.error.HTTPError as refused:
+            return refused.code, json.load(refused)
+
+
+def ping(url: str) -> int:
+    try:
+        return urllib.request.urlopen(f"{url}/ping", timeout=5).status
+    except urllib.error.HTTPError as red:
+        return red.code
+
+
+def started(model: Path) -> Server:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "BIND_HOST": "127.0.0.1", "MODEL_PACKAGE_ARN": "arn:package/1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training_container", "serve", "--model", str(model), "--port", str(port)],
+        env=environment,
+    )
+    url = f"http://127.0.0.1:{port}"
+    while process.poll() is None:
+        try:
+            ping(url)
+            break
+        except urllib.error.URLError:
+            time.sleep(0.05)
+    return Server(url, process)
+
+
+@pytest.fixture(scope="module")
+def risk(pipeline: Pipeline) -> Iterator[Server]:
+    server = started(pipeline.models["risk"])
+    yield server
+    server.process.kill()
+    server.process.wait()
+
+
+def windows(pipeline: Pipeline) -> tuple[list[dict[str, Any]], pd.Series]:
+    """A device's first twelve insights, and the engineered row of the twelfth."""
+    rows = json.loads((pipeline.raw / "training-data.json").read_text())[:12]
+    table = pd.read_csv(pipeline.features / "features.csv")
+    chosen = table[(table.device_id == rows[-1]["device_id"]) & (table.timestamp == rows[-1]["timestamp"])]
+    return rows, chosen.iloc[0]
+
+
+def csv_of(row: pd.Series) -> str:
+    return ",".join("" if np.isnan(row[name]) else repr(float(row[name])) for name in FEATURE_NAMES)
+
+
+def test_a_window_and_its_engineered_row_get_the_answer_of_the_stored_trees(risk: Server, pipeline: Pipeline):
+    insights, engineered = windows(pipeline)
+    booster = xgb.Booster(model_file=str(pipeline.models["risk"] / "model.ubj"))
+    temperature = json.loads((pipeline.models["risk"] / "model.json").read_text())["temperature"]
+    row = xgb.DMatrix(engineered[list(FEATURE_NAMES)].to_numpy(np.float32).reshape(1, -1))
+    margins = booster.predict(row, output_margin=True)[0] / temperature
+    expected = np.exp(margins) / np.exp(margins).sum()
+
+    status, of_window = risk.post(json.dumps({"instances": [{"insights": insights}]}).encode(), "application/json")
+    _, of_row = risk.post(csv_of(engineered).encode(), "text/csv")
+
+    assert status == 200
+    assert of_window["model_version"] == "arn:package/1"
+    answer = of_window["predictions"][0]
+    assert list(answer["probabilities"].values()) == pytest.approx(expected.tolist(), abs=1e-5)
+    assert answer["confidence"] == pytest.approx(expected.max(), abs=1e-5)
+    assert of_row["predictions"] == of_window["predictions"]
+    shap = booster.predict(row, pred_contribs=True)[0][expected.argmax()][:-1]
+    assert [c["contribution"] for c in answer["contributions"]] == pytest.approx(
+        sorted(shap, key=lambda value: -abs(value))[:5], abs=1e-5
+    )
+
+
+def test_performance_is_answered_with_an_interval_around_the_score(pipeline: Pipeline):
+    server = started(pipeline.models["performance"])
+    try:
+        insights, _ = windows(pipeline)
+        status, answer = server.post(json.dumps({"insights": insights}).encode(), "application/json")
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+    prediction = answer["predictions"][0]
+    assert status == 200
+    assert prediction["interval"]["lower"] <= prediction["performance_score"] <= prediction["interval"]["upper"]
+
+
+HEADER = ",".join(FEATURE_NAMES)
+ROW = ",".join(["1"] * 25)
+ROTATED = ",".join((*FEATURE_NAMES[1:], FEATURE_NAMES[0]))
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "named"),
+    [
+        (ROW + ",1", "text/csv", 400, "26 columns"),
+        (ROW[:-2], "text/csv", 400, "24 columns"),
+        (f"{ROTATED}\n{ROW}", "text/csv", 400, "column 1 is write_iops; it must be read_iops"),
+        (f"{HEADER.replace('queue_depth', 'queue')}\n{ROW}", "text/csv", 400, "missing queue_depth; unknown queue"),
+        (HEADER, "text/csv", 400, "no row"),
+        ("", "text/csv", 400, "no row"),
+        ("nan," + ROW[2:], "text/csv", 400, "read_iops is 'nan'"),
+        ("many," + ROW[2:], "text/csv", 400, "read_iops is 'many'"),
+        ("1e300," + ROW[2:], "text/csv", 400, "read_iops is '1e300'"),
+        ("{", "application/json", 400, "no JSON"),
+        ("[" * 100_000, "application/json", 400, "no JSON"),
+        ('{"insights": [NaN]}', "application/json", 400, "NaN"),
+        ('{"instances": []}', "application/json", 400, "instances"),
+        ('{"insights": []}', "application/json", 400, "instances[0].insights"),
+        ('{"insights": [{"device_id": "d"}]}', "application/json", 400, "timestamp"),
+        ('{"insight": []}', "application/json", 400, "insight is unknown"),
+        ("<x/>", "application/xml", 415, "application/xml"),
+    ],
+)
+def test_a_request_that_cannot_be_meant_is_refused_and_says_what_is_wrong(
+    risk: Server, body: str, content_type: str, status: int, named: str
+):
+    answered, answer = risk.post(body.encode(), content_type)
+
+    assert answered == status
+    assert named in answer["error"]
+
+
+def test_text_in_another_encoding_and_a_body_too_large_are_the_callers(risk: Server):
+    assert risk.post(b"\xff\xfe\x00", "text/csv")[0] == 400
+    assert risk.post(b"1" * (6 * 1024 * 1024 + 1), "text/csv")[0] == 413
+
+
+def test_ping_stays_red_for_a_model_that_no_longer_answers_its_golden_rows(pipeline: Pipeline, tmp_path: Path):
+    for file in pipeline.models["risk"].iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    description = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps({**description, "temperature": description["temperature"] * 2}))
+
+    server = started(tmp_path)
+    try:
+        assert ping(server.url) == 503
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+def test_sigterm_lets_the_server_end_in_order(pipeline: Pipeline):
+    server = started(pipeline.models["risk"])
+    assert ping(server.url) == 200
+
+    server.process.send_signal(signal.SIGTERM)
+
+    assert server.process.wait(timeout=30) in (0, 143)
