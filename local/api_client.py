@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import time
@@ -32,10 +33,8 @@ class Answer:
 def sign_in(cognito: Any, *, user_pool_id: str, client_id: str) -> str:
     """Create (or give a new password to) the laptop's one user and return an ID token."""
     password = f"Aa1!{secrets.token_urlsafe(16)}"
-    try:
+    with contextlib.suppress(cognito.exceptions.UsernameExistsException):  # an earlier sign-in on this deployment
         cognito.admin_create_user(UserPoolId=user_pool_id, Username=USERNAME, MessageAction="SUPPRESS")
-    except cognito.exceptions.UsernameExistsException:
-        pass  # an earlier sign-in on the same deployment
     cognito.admin_set_user_password(UserPoolId=user_pool_id, Username=USERNAME, Password=password, Permanent=True)
     session = cognito.initiate_auth(
         ClientId=client_id,

@@ -22,7 +22,7 @@ def write_report(cloud: LaptopCloud, record: RunRecord, folder: Path) -> Path:
         kind: _download(cloud, model.get("report"), folder / f"{kind}.html") for kind, model in record.models.items()
     }
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     page = environment.from_string(TEMPLATE.read_text()).render(
         record=record, reports=reports, steps=_bars(record.steps)

@@ -105,7 +105,7 @@ class EndpointStack(cdk.Stack):
             rule_condition=cdk.Fn.condition_equals(mode, "ab"),
             assertions=[
                 cdk.CfnRuleAssertion(
-                    assert_=cdk.Fn.condition_not(equal(package, "")),
+                    assert_=cdk.Fn.condition_not(cdk.Fn.condition_equals(package, "")),
                     assert_description=f"ChallengerMode ab needs {name}",
                 )
                 for name, package in (
@@ -119,7 +119,7 @@ class EndpointStack(cdk.Stack):
             "ShadowIsNotThereYet",
             assertions=[
                 cdk.CfnRuleAssertion(
-                    assert_=cdk.Fn.condition_not(equal(mode, "shadow")),
+                    assert_=cdk.Fn.condition_not(cdk.Fn.condition_equals(mode, "shadow")),
                     assert_description="ChallengerMode shadow is not supported yet; choose off or ab",
                 )
             ],

@@ -97,7 +97,8 @@ def _log_permissions(scope: Construct, *groups: str) -> list[Permission]:
     ]
     because = "SageMaker names groups and streams after the job or the endpoint."
     return [
-        allow(["logs:CreateLogGroup", "logs:DescribeLogStreams"], arns, because=because),
+        # CloudWatch Logs authorises everything but tags on the ARN that ends in ":*".
+        allow(["logs:CreateLogGroup", "logs:DescribeLogStreams"], [f"{arn}:*" for arn in arns], because=because),
         allow(
             ["logs:CreateLogStream", "logs:PutLogEvents"],
             [f"{arn}:log-stream:*" for arn in arns],

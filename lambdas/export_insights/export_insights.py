@@ -67,7 +67,9 @@ def export_insights(
     s3 = s3 or client("s3")
     names = BatchNames(segment.run_id, segment.raw_prefix, segment.segment)
     remove_batches_from(s3, segment.bucket, names, segment.batch)
-    scan = _Scan(dynamodb or client("dynamodb"), segment, environment, remaining_seconds, backoff or Backoff(attempts=WAITS))
+    scan = _Scan(
+        dynamodb or client("dynamodb"), segment, environment, remaining_seconds, backoff or Backoff(attempts=WAITS)
+    )
     number, rows, quarantined, batch = segment.batch, 0, 0, Batch()
     while not scan.ended and not scan.out_of_time():
         for item in scan.next_page():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import random
 import threading
 import warnings
 from collections.abc import Mapping
@@ -118,14 +120,24 @@ def _study(ranges: Mapping[str, Range], strategy: str, direction: str, seed: int
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of these samplers' options being experimental
-        if strategy == "Random":
-            sampler: Any = optuna.samplers.RandomSampler(seed=seed)
-        elif strategy == "Grid":
-            sampler = optuna.samplers.GridSampler({name: list(span.values) for name, span in ranges.items()}, seed=seed)
-        else:
+        if strategy == "Bayesian":
             # constant_liar: trials that still run count as bad, so that five at once do not try the same place
-            sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
-    return optuna.create_study(sampler=sampler, direction=direction)
+            sampler: Any = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+        else:
+            sampler = optuna.samplers.RandomSampler(seed=seed)
+        study = optuna.create_study(sampler=sampler, direction=direction)
+        for combination in grid(ranges, seed) if strategy == "Grid" else ():
+            study.enqueue_trial(combination)
+    return study
+
+
+def grid(ranges: Mapping[str, Range], seed: int) -> list[dict[str, str]]:
+    """Every combination of the categories, in an order that tells early what all of them are like."""
+    found = [
+        dict(zip(ranges, values, strict=True)) for values in itertools.product(*(s.values for s in ranges.values()))
+    ]
+    random.Random(seed).shuffle(found)
+    return found
 
 
 def combinations(ranges: Mapping[str, Range]) -> float:

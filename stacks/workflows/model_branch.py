@@ -47,7 +47,7 @@ def model_branch(scope: Construct, kind: str, *, parts: "TrainingParts") -> sfn.
     promote = _promote(scope, kind, parts)
     failed = _failed(scope, kind, parts)
     for state in (tune, best, evaluate, judge, approve, reject, promote):
-        state.add_catch(failed, errors=["States.ALL"], outputs=expression(CAUGHT))
+        state.add_catch(failed, errors=["States.ALL"], assign={f"{kind}_caught": expression(CAUGHT)})
 
     done = sfn.Succeed.jsonata(scope, f"{title}Done", outputs=expression(f"${kind}_outcome"))
     skipped = sfn.Succeed.jsonata(scope, f"{title}Skipped", outputs={"kind": kind, "status": "skipped"})
@@ -179,9 +179,14 @@ def _promote(scope: Construct, kind: str, parts: "TrainingParts") -> sfn.CustomS
 def _failed(scope: Construct, kind: str, parts: "TrainingParts") -> sfn.CustomState:
     """The branch's own failure: it becomes the outcome, with what was known until then."""
     title = kind.capitalize()
-    outcome = f"$merge([${kind}_outcome, {{'status': 'failed', 'cause': $states.input.cause}}])"
-    failed = sfn.Pass.jsonata(scope, f"{title}Failed", outputs=expression(outcome))
-    described = describe(scope, f"Describe{title}Failure", parts.functions["describe_failure"])
-    described.add_catch(failed, errors=["States.ALL"], outputs=expression("$states.input"))
-    described.next(failed)
+
+    def ended(name: str, cause: str) -> sfn.Pass:
+        outcome = f"$merge([${kind}_outcome, {{'status': 'failed', 'cause': {cause}}}])"
+        return sfn.Pass.jsonata(scope, name, outputs=expression(outcome))
+
+    described = describe(
+        scope, f"Describe{title}Failure", parts.functions["describe_failure"], f"${kind}_caught"
+    )
+    described.add_catch(ended(f"{title}FailedUndescribed", f"${kind}_caught.cause"), errors=["States.ALL"])
+    described.next(ended(f"{title}Failed", "$states.input.cause"))
     return described

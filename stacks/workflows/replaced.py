@@ -22,8 +22,8 @@ class RemoveReplaced(Construct):
         live_config = self._describe_live_config()
         self.start.next(live_config).next(self.end)
         # After the roll back of a first promotion there is no endpoint.
-        self.start.add_catch(nothing, errors=["States.ALL"], outputs={})
-        live_config.add_catch(nothing, errors=["States.ALL"], outputs={})
+        self.start.add_catch(nothing, errors=["States.ALL"])
+        live_config.add_catch(nothing, errors=["States.ALL"])
         nothing.next(self.end)
 
     def _describe_live(self) -> sfn.CustomState:
@@ -88,13 +88,13 @@ class RemoveReplaced(Construct):
             output=expression("$states.input"),
         )
         models = self._delete_models()
-        left = sfn.Pass.jsonata(self, f"LeftBehind{suffix}")
+        left = sfn.Pass.jsonata(
+            self,
+            f"LeftBehind{suffix}",
+            outputs=expression("{'left': $states.context.Map.Item.Value, 'cause': $states.input.Cause}"),
+        )
         for state in (describe, delete, models):
-            state.add_catch(
-                left,
-                errors=["States.ALL"],
-                outputs=expression("{'left': $states.input, 'cause': $states.errorOutput.Cause}"),
-            )
+            state.add_catch(left, errors=["States.ALL"])
         describe.next(delete).next(models)
         return describe
 

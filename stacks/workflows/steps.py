@@ -65,6 +65,25 @@ CAUGHT = """{'state': $states.context.State.Name, 'error': $states.errorOutput.E
     'cause': $exists($states.errorOutput.Cause) ? $states.errorOutput.Cause : ''}"""
 
 
+class TaskState(sfn.CustomState):
+    """A CustomState whose catches keep their Output, which CDK 2.275 renders for Parallel and Map only."""
+
+    def __init__(self, scope: Construct, name: str, *, state_json: Mapping[str, Json]) -> None:
+        super().__init__(scope, name, state_json=state_json)
+        self._catch_outputs: list[Json] = []
+
+    def add_catch(self, handler: sfn.IChainable, *, outputs: Json = None, **properties: Any) -> sfn.CustomState:
+        self._catch_outputs.append(outputs)
+        return super().add_catch(handler, **properties)
+
+    def to_state_json(self, _top_level_query_language: object = None) -> Mapping[Any, Any]:
+        """CDK calls it with an argument that its Python signature does not show."""
+        state = dict(super().to_state_json())
+        pairs = zip(state.get("Catch", []), self._catch_outputs, strict=True)
+        state["Catch"] = [dict(catch) if output is None else {**catch, "Output": output} for catch, output in pairs]
+        return {name: value for name, value in state.items() if name != "Catch" or value}
+
+
 def expression(text: str) -> str:
     """A JSONata expression as a field's value."""
     return "{% " + " ".join(text.split()) + " %}"
@@ -94,7 +113,7 @@ def task(
         state["Output"] = output
     if assign is not None:
         state["Assign"] = dict(assign)
-    return sfn.CustomState(scope, name, state_json=state)
+    return TaskState(scope, name, state_json=state)
 
 
 def invoke(
@@ -129,25 +148,29 @@ def when(text: str) -> sfn.Condition:
 
 
 class Failures(Construct):
-    """Where a failing state goes: DescribeFailure finds the job's own reason and its log, Fail says it."""
+    """Where a failing state goes: DescribeFailure finds the job's own reason and its log, Fail says it.
+
+    What was caught travels in a variable, `$caught`: CDK leaves the Output of a CustomState's Catch out (2.275).
+    """
 
     def __init__(self, scope: Construct, construct_id: str, *, describe_failure: InsightFunction) -> None:
         super().__init__(scope, construct_id)
-        fail = sfn.Fail.jsonata(
-            self,
-            "Failed",
-            error=expression("$states.input.error"),
-            cause=expression("$states.input.cause"),
+        failed = sfn.Fail.jsonata(
+            self, "Failed", error=expression("$states.input.error"), cause=expression("$states.input.cause")
         )
-        self.entry = describe(self, "DescribeFailure", describe_failure)
         # Without the description the raw error is still better than none.
-        self.entry.add_catch(fail, errors=["States.ALL"], outputs=expression("$states.input"))
-        self.entry.next(fail)
+        undescribed = sfn.Fail.jsonata(
+            self, "FailedUndescribed", error=expression("$caught.error"), cause=expression("$caught.cause")
+        )
+        self.entry = describe(self, "DescribeFailure", describe_failure, "$caught")
+        self.entry.add_catch(undescribed, errors=["States.ALL"])
+        self.entry.next(failed)
 
     def catch(self, *states: sfn.CustomState | sfn.Map | sfn.Parallel) -> None:
         for state in states:
-            state.add_catch(self.entry, errors=["States.ALL"], outputs=expression(CAUGHT))
+            state.add_catch(self.entry, errors=["States.ALL"], assign={"caught": expression(CAUGHT)})
 
 
-def describe(scope: Construct, name: str, function: InsightFunction) -> sfn.CustomState:
-    return invoke(scope, name, function, expression("$states.input"), timeout=cdk.Duration.seconds(60))
+def describe(scope: Construct, name: str, function: InsightFunction, caught: str) -> sfn.CustomState:
+    """`caught` is the expression of what was caught, as CAUGHT has it."""
+    return invoke(scope, name, function, expression(caught), timeout=cdk.Duration.seconds(60))

@@ -237,6 +237,7 @@ class TrainModels(Construct):
             self._parts.functions["summarize_run"],
             expression("{'run': $run, 'manifest': $manifest, 'models': $states.input}"),
             timeout=cdk.Duration.seconds(30),
+            assign={"summary": expression("$states.result.Payload")},
         )
 
     def _notify(self) -> sfn.CustomState:
@@ -254,11 +255,12 @@ class TrainModels(Construct):
             output=expression("$states.input"),
         )
         # The models are trained and live: that nobody could be told is part of the answer, not a failed run.
-        notify.add_catch(
-            done,
-            errors=["States.ALL"],
-            outputs=expression("$merge([$states.input, {'notification_failure': $states.errorOutput.Cause}])"),
+        untold = sfn.Succeed.jsonata(
+            self,
+            "DoneUntold",
+            outputs=expression("$merge([$summary, {'notification_failure': $states.input.Cause}])"),
         )
+        notify.add_catch(untold, errors=["States.ALL"])
         notify.next(done)
         return notify
 

@@ -145,13 +145,27 @@ def test_a_long_cause_is_cut() -> None:
     assert len(describe_failure({"error": "X", "cause": "word " * 9000})["cause"]) == LONGEST_CAUSE
 
 
+KEYS = (
+    *("Error", "Cause", "error", "cause", "state"),
+    *("errorMessage", "ExecutionArn", "FailureReason", "ProcessingJobName"),
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["Error", "Cause", "error", "cause", "errorMessage", "ExecutionArn", "FailureReason", "state", "ProcessingJobName"]
+                [
+                    "Error",
+                    "Cause",
+                    "error",
+                    "cause",
+                    "errorMessage",
+                    "ExecutionArn",
+                    "FailureReason",
+                    "state",
+                    "ProcessingJobName",
+                ]
             ),
             inner | inner.map(json.dumps),
             max_size=4,

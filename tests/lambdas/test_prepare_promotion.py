@@ -105,6 +105,11 @@ def test_the_first_promotion_fills_the_live_package_and_keeps_the_rest(registry:
 
 def test_a_later_promotion_knows_what_to_go_back_to(registry: Any, stacks: Stacks) -> None:
     stacks.deploy(live=f"{GROUP_ARN}/1")
+    registry.create_model(
+        ModelName="m",
+        ExecutionRoleArn="arn:aws:iam::123456789012:role/Serving",
+        PrimaryContainer={"Image": "image", "ModelDataUrl": "s3://iops-bucket/model.tar.gz"},
+    )
     registry.create_endpoint_config(
         EndpointConfigName="IopsRiskEndpoint-1",
         ProductionVariants=[{"VariantName": "live", "ModelName": "m", "InstanceType": "ml.m5.large"}],

@@ -107,8 +107,12 @@ class Toy:
             time.sleep(0.05)
 
     def log_text(self, group: str, prefix: str) -> list[str]:
+        """Every line of the group's streams with that prefix; none while there is no such group."""
         logs = self.cloud.client("logs")
-        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=prefix)["logStreams"]
+        try:
+            streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=prefix)["logStreams"]
+        except logs.exceptions.ResourceNotFoundException:
+            return []
         return [
             event["message"]
             for stream in streams

@@ -23,7 +23,7 @@ def settings_of(folder: Path, *, use_zygote: bool) -> Settings:
     return Settings(state_dir=folder, endpoint_url="http://127.0.0.1:1", images={}, use_zygote=use_zygote)
 
 
-@pytest.fixture()
+@pytest.fixture
 def made(tmp_path: Path, use_zygote: bool) -> Iterator[Containers]:
     containers = Containers(settings_of(tmp_path, use_zygote=use_zygote))
     yield containers
@@ -106,11 +106,15 @@ while len(list(folder.iterdir())) < 3:
 SLEEPING = "import time\nprint('up', flush=True)\ntime.sleep(600)"
 
 
+def wait_until_up(log: Path) -> None:
+    while not log.exists() or "up" not in log.read_text():
+        time.sleep(0.01)
+
+
 def sleeping(containers: Containers, folder: Path) -> Container:
     start = start_of(folder, SLEEPING)
     container = containers.start(start)
-    while "up" not in (start.log.read_text() if start.log.exists() else ""):
-        time.sleep(0.01)
+    wait_until_up(start.log)
     return container
 
 
@@ -119,8 +123,7 @@ def test_a_container_that_ignores_sigterm_is_killed_after_the_grace(made, tmp_pa
     stubborn = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SLEEPING
     start = start_of(tmp_path, stubborn)
     container = made.start(start)
-    while "up" not in (start.log.read_text() if start.log.exists() else ""):
-        time.sleep(0.01)
+    wait_until_up(start.log)
     container.stop(grace_seconds=0.2)
     assert container.wait(10) == 137
 
@@ -175,8 +178,7 @@ def test_containers_do_not_outlive_a_killed_server(tmp_path, use_zygote):
     ) as server:
         assert server.stdout is not None
         pid = int(server.stdout.readline())
-        while "up" not in (tmp_path / "log").read_text():
-            time.sleep(0.01)
+        wait_until_up(tmp_path / "log")
         server.kill()
     while ProcessIdentity.of(pid) is not None:
         time.sleep(0.01)

@@ -97,7 +97,7 @@ def test_a_model_needs_its_artifact_and_its_image(toy):
             ModelName=toy.name("model"), ExecutionRoleArn=toy.role, PrimaryContainer={"Image": "toy:1", **container}
         )
 
-    with pytest.raises(ClientError, match="Could not find model data at s3://toy-data/no/model.tar.gz"):
+    with pytest.raises(ClientError, match=r"Could not find model data at s3://toy-data/no/model\.tar\.gz"):
         create(ModelDataUrl="s3://toy-data/no/model.tar.gz")
     with pytest.raises(ClientError, match="Requested image other:9 not found"):
         create(Image="other:9")

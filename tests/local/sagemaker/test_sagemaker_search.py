@@ -32,7 +32,7 @@ def minimise(found: Search, count: int) -> list[float]:
 def test_the_search_learns_from_what_it_is_told():
     tried = minimise(search(continuous("-100", "100")), 40)
     misses = sorted(abs(x - 3) for x in tried[20:])
-    assert misses[10] < 20  # the median of the second half; blind guessing has 50
+    assert misses[10] < 25  # the median of the second half; blind guessing has 50
 
 
 def test_the_same_seed_and_results_give_the_same_trials():

@@ -1,0 +1,185 @@
+"""The adapter: routes, CORS, problem details and metrics on real API Gateway events."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from insights.schema import Insight
+from lambdas.ingest_insights.writer import InsightWriter
+from lambdas.predict import handler as adapter
+from stacks.functions import METRICS_NAMESPACE
+
+ORIGIN = "http://localhost:3000"
+VARIABLES = {
+    "INSIGHTS_TABLE_NAME": "insights",
+    "PREDICTIONS_TABLE_NAME": "predictions",
+    "RISK_ENDPOINT_NAME": "iops-risk-predictor",
+    "PERFORMANCE_ENDPOINT_NAME": "iops-performance-predictor",
+    "ALLOWED_ORIGINS": f"{ORIGIN},https://dashboard.example.com",
+    "POWERTOOLS_SERVICE_NAME": "predict",
+}
+
+
+class Runtime:
+    """The SageMaker runtime: what each endpoint answers, or raises."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {
+            "iops-risk-predictor": {"risk_level": "low", "confidence": 0.9},
+            "iops-performance-predictor": {"performance_score": 81.5, "confidence": 0.8},
+        }
+
+    def invoke_endpoint(self, *, EndpointName: str, **_: Any) -> dict[str, Any]:
+        answer = self.answers[EndpointName]
+        if isinstance(answer, Exception):
+            raise answer
+        return {"Body": io.BytesIO(json.dumps({"predictions": [answer], "model_version": "arn"}).encode())}
+
+
+@pytest.fixture
+def runtime(cloud: Any, make_insight: Callable[..., Insight], monkeypatch: pytest.MonkeyPatch) -> Runtime:
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    InsightWriter("insights", cloud.dynamodb).write(make_insight(interval=n) for n in range(12))
+    fake = Runtime()
+    clients = {"dynamodb": cloud.dynamodb, "sagemaker-runtime": fake}
+    monkeypatch.setattr(adapter, "hurried_client", lambda service, _: clients[service])
+    adapter.application.cache_clear()
+    return fake
+
+
+@pytest.fixture
+def call(runtime: Runtime, event: Any, context: Any) -> Callable[..., dict[str, Any]]:
+    def send(body: Any = None, route: str = "/api/predict/risk", **changes: Any) -> dict[str, Any]:
+        request = event("predict_api_gateway")
+        request |= {"path": route, "resource": route}
+        if body is not None:
+            request["body"] = body if isinstance(body, str) else json.dumps(body)
+        content_type = changes.pop("content_type", "application/json")
+        origin = changes.pop("origin", ORIGIN)
+        request["headers"] |= {"Content-Type": content_type, "Origin": origin}
+        request["multiValueHeaders"] |= {"Content-Type": [content_type], "Origin": [origin]}
+        answer: dict[str, Any] = adapter.handler(request | changes, context)
+        return answer
+
+    return send
+
+
+def header(answer: dict[str, Any], name: str) -> str | None:
+    values = answer["multiValueHeaders"].get(name)
+    return values[0] if values else None
+
+
+def test_the_risk_route_answers(call: Callable[..., dict[str, Any]]) -> None:
+    answer = call()
+    body = json.loads(answer["body"])
+    assert answer["statusCode"] == 200
+    assert header(answer, "Content-Type") == "application/json"
+    assert (body["kind"], body["risk_level"], body["device_id"]) == ("risk", "low", "nvme-1")
+
+
+def test_the_performance_route_asks_the_other_endpoint(call: Callable[..., dict[str, Any]]) -> None:
+    answer = call(route="/api/predict/performance")
+    body = json.loads(answer["body"])
+    assert (body["kind"], body["performance_score"]) == ("performance", 81.5)
+    assert "#performance#" in body["prediction_id"]
+
+
+def test_a_base64_body_is_read(call: Callable[..., dict[str, Any]]) -> None:
+    encoded = base64.b64encode(b'{"device_id": "nvme-1"}').decode()
+    assert call(encoded, isBase64Encoded=True)["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "name", "field"),
+    [
+        ({"body": {"device": "x"}}, 400, "invalid-request", "device"),
+        ({"body": "{"}, 400, "invalid-request", "body"),
+        ({"body": "/////w==", "isBase64Encoded": True}, 400, "invalid-request", "body"),
+        ({"body": {"device_id": "nobody"}}, 404, "unknown-device", "device_id"),
+        ({"route": "/api/predict/weather"}, 404, "unknown-route", None),
+        ({"body": '"' + "x" * 300_000 + '"'}, 413, "body-too-large", None),
+        ({"content_type": "text/csv"}, 415, "unsupported-media-type", "Content-Type"),
+    ],
+)
+def test_a_refusal_is_a_problem_document_with_cors(
+    call: Callable[..., dict[str, Any]], changes: dict[str, Any], status: int, name: str, field: str | None
+) -> None:
+    answer = call(**changes)
+    problem = json.loads(answer["body"])
+    assert answer["statusCode"] == problem["status"] == status
+    assert problem["type"] == f"urn:iops-insights:problem:{name}"
+    assert problem.get("field") == field
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["instance"] == changes.get("route", "/api/predict/risk")
+    assert header(answer, "Content-Type") == "application/problem+json"
+    assert header(answer, "Access-Control-Allow-Origin") == ORIGIN
+
+
+def test_too_few_insights_are_a_conflict(call: Callable[..., dict[str, Any]], make_insight: Any) -> None:
+    answer = call({"insights": [make_insight().to_json()]})
+    assert answer["statusCode"] == 409
+    assert "at least 3 are needed" in json.loads(answer["body"])["detail"]
+
+
+def test_an_endpoint_that_is_missing_is_a_503_that_says_when_to_ask_again(
+    call: Callable[..., dict[str, Any]], runtime: Runtime, make_refusal: Any
+) -> None:
+    runtime.answers["iops-risk-predictor"] = make_refusal("ValidationError", "InvokeEndpoint")
+    answer = call()
+    assert answer["statusCode"] == 503
+    assert header(answer, "Retry-After") == "300"
+    assert header(answer, "Access-Control-Allow-Origin") == ORIGIN
+
+
+def test_a_bug_is_a_500_without_a_trace(
+    call: Callable[..., dict[str, Any]], runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runtime.answers["iops-risk-predictor"] = ZeroDivisionError("secret detail")
+    answer = call()
+    assert answer["statusCode"] == 500
+    assert header(answer, "Content-Type") == "application/problem+json"
+    assert "secret" not in answer["body"]
+    assert "Traceback" not in answer["body"]
+    assert header(answer, "Access-Control-Allow-Origin") == ORIGIN
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        (ORIGIN, ORIGIN),
+        ("https://dashboard.example.com", "https://dashboard.example.com"),
+        ("https://evil.example.com", None),
+    ],
+)
+def test_only_the_configured_origins_are_allowed(
+    call: Callable[..., dict[str, Any]], origin: str, allowed: str | None
+) -> None:
+    assert header(call(origin=origin), "Access-Control-Allow-Origin") == allowed
+
+
+def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"CloudWatchMetrics"' in line]
+    found: dict[str, Any] = lines[-1]
+    return found
+
+
+def test_each_request_leaves_its_metrics_in_the_apps_namespace(
+    call: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    call()
+    record = emitted(capsys)
+    (definition,) = record["_aws"]["CloudWatchMetrics"]
+    assert definition["Namespace"] == METRICS_NAMESPACE
+    assert "Kind" in definition["Dimensions"][0]
+    assert record["Kind"] == "risk"
+    assert record["Predictions"] == [1.0]
+    call({"device_id": "nobody"})
+    assert emitted(capsys)["PredictionsRefused"] == [1.0]
