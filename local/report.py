@@ -21,9 +21,7 @@ def write_report(cloud: LaptopCloud, record: RunRecord, folder: Path) -> Path:
     reports = {
         kind: _download(cloud, model.get("report"), folder / f"{kind}.html") for kind, model in record.models.items()
     }
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(TEMPLATE.read_text()).render(
         record=record, reports=reports, steps=_bars(record.steps)
     )

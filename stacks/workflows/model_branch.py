@@ -184,9 +184,7 @@ def _failed(scope: Construct, kind: str, parts: "TrainingParts") -> sfn.CustomSt
         outcome = f"$merge([${kind}_outcome, {{'status': 'failed', 'cause': {cause}}}])"
         return sfn.Pass.jsonata(scope, name, outputs=expression(outcome))
 
-    described = describe(
-        scope, f"Describe{title}Failure", parts.functions["describe_failure"], f"${kind}_caught"
-    )
+    described = describe(scope, f"Describe{title}Failure", parts.functions["describe_failure"], f"${kind}_caught")
     described.add_catch(ended(f"{title}FailedUndescribed", f"${kind}_caught.cause"), errors=["States.ALL"])
     described.next(ended(f"{title}Failed", "$states.input.cause"))
     return described

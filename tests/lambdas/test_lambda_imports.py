@@ -16,6 +16,7 @@ HEAVY = ("numpy", "pandas", "numba", "scipy", "sklearn", "xgboost", "pyarrow", "
 def test_every_function_of_the_design_has_a_handler() -> None:
     assert FUNCTIONS == [
         "describe_failure",
+        "empty_package_group",
         "export_insights",
         "ingest_insights",
         "judge_model",
