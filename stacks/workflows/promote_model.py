@@ -76,7 +76,7 @@ class PromoteModel(Construct):
                 function($value, $name) { $name != 'AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID' })"""
             ),
             timeout=cdk.Duration.seconds(60),
-            assign={"plan": expression("$states.result.Payload"), "refusal": ""},
+            assign={"plan": expression("$states.result.Payload"), "refusal": "", "live_config": ""},
         )
         self._failures.catch(prepare)
         return prepare
@@ -92,10 +92,10 @@ class PromoteModel(Construct):
             .otherwise(update)
         )
         refused = choice(self, "WhyWasUpdateRefused")
-        refused.when(when("$contains($states.input.cause, '_IN_PROGRESS')"), busy)
-        refused.when(when("$contains($states.input.cause, 'No updates are to be performed')"), self._updated)
+        refused.when(when("$contains($caught.cause, '_IN_PROGRESS')"), busy)
+        refused.when(when("$contains($caught.cause, 'No updates are to be performed')"), self._updated)
         refused.otherwise(self._failures.entry)
-        update.add_catch(refused, errors=["States.ALL"], outputs=expression(CAUGHT), assign={"update_started": False})
+        update.add_catch(refused, errors=["States.ALL"], assign={"caught": expression(CAUGHT), "update_started": False})
         return status
 
     def _put_live(self, check: sfn.CustomState) -> sfn.CustomState:
@@ -153,7 +153,6 @@ class PromoteModel(Construct):
             state.add_catch(
                 self._roll_back,
                 errors=["States.ALL"],
-                outputs={},
                 assign={
                     "refusal": expression(
                         "$states.context.State.Name & ' failed: ' & $states.errorOutput.Error & ': '"
@@ -217,13 +216,13 @@ class PromoteModel(Construct):
             error="RollBackFailed",
             cause=expression(
                 """$plan.target_package & ' must not be live: ' & $refusal & '. Taking it back failed: '
-                & $states.input.cause & '. See the events of stack ' & $plan.stack_name
+                & $caught.cause & '. See the events of stack ' & $plan.stack_name
                 & ' and run PromoteModel with the version that shall be live.'"""
             ),
         )
         waiting = sfn.Wait.jsonata(self, "WaitForRollBack", time=sfn.WaitTime.duration(_POLL))
         status = self._describe_stack("DescribeStackRolledBack")
-        status.add_catch(stuck, errors=["States.ALL"], outputs=expression(CAUGHT))
+        status.add_catch(stuck, errors=["States.ALL"], assign={"caught": expression(CAUGHT)})
         remove = RemoveReplaced(
             self, "Refused", suffix="Refused", candidates="[$plan.previous_endpoint_config, $live_config]"
         )
@@ -242,10 +241,10 @@ class PromoteModel(Construct):
             )
         )
         refused = choice(self, "WhyWasRollBackRefused")
-        refused.when(when("$contains($states.input.cause, 'No updates are to be performed')"), failed)
-        refused.when(when("$contains($states.input.cause, '_IN_PROGRESS')"), self._again())
+        refused.when(when("$contains($caught.cause, 'No updates are to be performed')"), failed)
+        refused.when(when("$contains($caught.cause, '_IN_PROGRESS')"), self._again())
         refused.otherwise(stuck)
-        self._roll_back.add_catch(refused, errors=["States.ALL"], outputs=expression(CAUGHT))
+        self._roll_back.add_catch(refused, errors=["States.ALL"], assign={"caught": expression(CAUGHT)})
 
     def _again(self) -> sfn.Chain:
         """Another update came between: ours follows it."""

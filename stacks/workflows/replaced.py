@@ -58,7 +58,7 @@ class RemoveReplaced(Construct):
             self,
             f"RemoveReplaced{self._suffix}",
             items=sfn.ProvideItems.jsonata(
-                expression(f"[$distinct({candidates}[$ != null and $ != $in_use.endpoint_config])]")
+                expression(f"[$distinct({candidates}[$ != null and $ != '' and $ != $in_use.endpoint_config])]")
             ),
             max_concurrency=1,
             outputs=expression("{'replaced': [$states.result]}"),

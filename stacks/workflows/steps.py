@@ -65,25 +65,6 @@ CAUGHT = """{'state': $states.context.State.Name, 'error': $states.errorOutput.E
     'cause': $exists($states.errorOutput.Cause) ? $states.errorOutput.Cause : ''}"""
 
 
-class TaskState(sfn.CustomState):
-    """A CustomState whose catches keep their Output, which CDK 2.275 renders for Parallel and Map only."""
-
-    def __init__(self, scope: Construct, name: str, *, state_json: Mapping[str, Json]) -> None:
-        super().__init__(scope, name, state_json=state_json)
-        self._catch_outputs: list[Json] = []
-
-    def add_catch(self, handler: sfn.IChainable, *, outputs: Json = None, **properties: Any) -> sfn.CustomState:
-        self._catch_outputs.append(outputs)
-        return super().add_catch(handler, **properties)
-
-    def to_state_json(self, _top_level_query_language: object = None) -> Mapping[Any, Any]:
-        """CDK calls it with an argument that its Python signature does not show."""
-        state = dict(super().to_state_json())
-        pairs = zip(state.get("Catch", []), self._catch_outputs, strict=True)
-        state["Catch"] = [dict(catch) if output is None else {**catch, "Output": output} for catch, output in pairs]
-        return {name: value for name, value in state.items() if name != "Catch" or value}
-
-
 def expression(text: str) -> str:
     """A JSONata expression as a field's value."""
     return "{% " + " ".join(text.split()) + " %}"
@@ -113,7 +94,7 @@ def task(
         state["Output"] = output
     if assign is not None:
         state["Assign"] = dict(assign)
-    return TaskState(scope, name, state_json=state)
+    return sfn.CustomState(scope, name, state_json=state)
 
 
 def invoke(

