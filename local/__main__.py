@@ -7,8 +7,12 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from local.options import InvalidOption, RunOptions
+
+if TYPE_CHECKING:
+    from local.cloud import LaptopCloud
 
 BUILD = Path("build")
 
@@ -52,8 +56,23 @@ def run(options: RunOptions, *, stay_up: bool) -> int:
     return 0
 
 
-def _stay_up(cloud: object) -> None:
-    print("\nstaying up; Ctrl-C stops everything", flush=True)
+def _stay_up(cloud: LaptopCloud) -> None:
+    """Say how to reach everything, with a token that works now, and wait for Ctrl-C."""
+    from local.api_client import sign_in
+    from local.run import Deployment
+
+    deployment = Deployment.of(cloud)
+    token = sign_in(
+        cloud.client("cognito-idp"),
+        user_pool_id=deployment["IopsApi.UserPoolId"],
+        client_id=deployment["IopsApi.UserPoolClientId"],
+    )
+    url = cloud.reachable_url(deployment["IopsApi.ApiUrl"]).rstrip("/")
+    print(f"\nAPI   {url}")
+    print(f"AWS   AWS_ENDPOINT_URL={cloud.endpoint_url} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test")
+    print(f"ask   curl -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\")
+    print(f'           -d \'{{"device_id": "..."}}\' {url}/api/predict/risk')
+    print("staying up; Ctrl-C stops everything", flush=True)
     signal.pause()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 MEASURED_FILE = Path("data/measured.jsonl.gz")
-DEFAULT_INSIGHTS = "synthetic"
+DEFAULT_INSIGHTS = "measured"
 KNOWN = (
     "INSIGHTS",
     "RECORDS",

@@ -37,14 +37,17 @@ def final_metrics(definitions: Sequence[Mapping[str, str]], instances: Sequence[
 
 def publish(service: Service, record: Record, metrics: Sequence[Mapping[str, Any]]) -> None:
     """The algorithm's metrics in CloudWatch, with the role's rights; a job does not fail for want of them."""
-    if not metrics:
+    role_arn = record.body["RoleArn"]
+    if not metrics or role_arn in service.roles_without_metrics:
         return
     dimensions = [{"Name": "TrainingJobName", "Value": record.name}]
     data = [{**metric, "Dimensions": dimensions} for metric in metrics]
     try:
-        client = service.clients.for_role("cloudwatch", record.body["RoleArn"])
+        client = service.clients.for_role("cloudwatch", role_arn)
         client.put_metric_data(Namespace=NAMESPACE, MetricData=data)
     except Exception as error:
+        if "AccessDenied" in str(error):
+            service.roles_without_metrics.add(role_arn)  # said once, not for each of fifty trials
         jobs.logger.warning("metrics of %s are not in CloudWatch: %s", record.name, error)
 
 

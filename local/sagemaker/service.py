@@ -17,6 +17,8 @@ from local.sagemaker.store import Store
 class Service:
     settings: Settings
     store: Store = field(default_factory=Store)
+    roles_without_metrics: set[str] = field(default_factory=set)
+    """Roles that were refused cloudwatch:PutMetricData."""
     clients: Clients = field(init=False)
     containers: Containers = field(init=False)
     logs: LogShipper = field(init=False)

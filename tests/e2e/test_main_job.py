@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from local.cloud import LaptopCloud
 from local.deploy import deploy, destroy
 from local.execution import Execution, run_execution
 from local.options import RunOptions
+from local.permissions import audit
 from local.run import Deployment, RunRecord, run
 
 pytestmark = pytest.mark.e2e
@@ -195,6 +197,48 @@ def test_deploying_again_changes_nothing_that_is_live(record: RunRecord, cloud: 
     deploy(cloud)
 
     assert [(live_package(cloud, kind), live_configuration(cloud, kind)) for kind in kinds] == before
+
+
+@pytest.fixture(scope="module")
+def roles(cloud: LaptopCloud, record: RunRecord) -> audit.Roles:
+    """Every role's policies, taken while they exist."""
+    return audit.collect_roles(cloud.client("iam"), prefixes=("Iops",))
+
+
+UNUSED_HERE = (
+    (r"ecr:", "the laptop has no registry to pull the image from"),
+    (r"sagemaker:(Stop\w+|ListTags)", "Step Functions stops a job only when its execution is aborted"),
+    (r"(xray|logs):", "tracing and log delivery are the service's own, and not emulated call by call"),
+    (r"cloudwatch:PutMetricData", "the container's own metrics come with drift monitoring"),
+    (
+        r"(sagemaker|application-autoscaling|cloudwatch|ssm):(Delete|Deregister|Put|Describe|Update|List|Add)",
+        "what an update of the endpoint stack creates, changes or removes depends on what was live before it",
+    ),
+    (
+        r"states:(StartExecution|StopExecution|DescribeExecution)",
+        "the monthly rule fires monthly; a stopped run stops its child",
+    ),
+    (
+        r"s3:(AbortMultipartUpload|DeleteObject\w*|GetObject\w*|PutObject\w*|List\w*|GetBucket\w*|PutBucket\w*)",
+        "quarantine, stale batches and multipart clean-up are needed only when something went wrong",
+    ),
+    (r"dynamodb:", "read paths that this run's devices do not take"),
+    (
+        r"(iam:PassRole|cloudformation:\w+|sns:Publish|events:\w+|lambda:InvokeFunction)$",
+        "the failure and rollback paths",
+    ),
+)
+"""What a run that meets no failure does not need, and why it stays."""
+
+
+def test_removing_any_one_action_from_any_role_would_have_failed_a_call(cloud: LaptopCloud, roles: audit.Roles):
+    """Each recorded call is judged again with one action taken out; what nothing needed stands in the table."""
+    calls = audit.read_calls(cloud.settings.calls_file)
+    unneeded = audit.unneeded_actions(calls, roles)
+    Path("/tmp/unneeded.txt").write_text("\n".join(f"{u.role.rpartition('/')[2]} {u.action}" for u in unneeded))
+
+    assert len(audit.needed_actions(calls, roles)) > 40
+    assert [u for u in unneeded if not any(re.match(rule, u.action) for rule, _ in UNUSED_HERE)] == []
 
 
 def test_destroying_leaves_no_endpoint_no_scalable_target_and_no_running_job(cloud: LaptopCloud, record: RunRecord):

@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import time
 from typing import Any
 
 import pytest
@@ -143,3 +144,17 @@ def test_a_role_that_may_not_write_the_model_fails_the_job(toy, make_sagemaker_r
     done = toy.ended("training", request["TrainingJobName"])
     assert done["TrainingJobStatus"] == "Failed"
     assert "AccessDenied" in done["FailureReason"]
+
+
+def test_a_jobs_final_metrics_are_in_cloudwatch(toy):
+    name = toy.train(x="5")["TrainingJobName"]
+    found = toy.cloud.client("cloudwatch").get_metric_statistics(
+        Namespace="/aws/sagemaker/TrainingJobs",
+        MetricName="validation:loss",
+        Dimensions=[{"Name": "TrainingJobName", "Value": name}],
+        StartTime=time.time() - 600,
+        EndTime=time.time() + 60,
+        Period=3600,
+        Statistics=["Maximum"],
+    )["Datapoints"]
+    assert [datum["Maximum"] for datum in found] == [4.0]
