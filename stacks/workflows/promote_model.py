@@ -108,11 +108,13 @@ class PromoteModel(Construct):
         rolled_back = sfn.Pass.jsonata(
             self,
             "StackRolledBack",
-            outputs=expression(
-                """{'state': 'UpdateStack', 'error': 'PromotionRolledBack',
-                'cause': 'the stack ' & $plan.stack_name & ' ended as ' & $states.input.status,
-                'stack_name': $plan.stack_name, 'client_request_token': $update_token}"""
-            ),
+            assign={
+                "caught": expression(
+                    """{'state': 'UpdateStack', 'error': 'PromotionRolledBack',
+                    'cause': 'the stack ' & $plan.stack_name & ' ended as ' & $states.input.status,
+                    'stack_name': $plan.stack_name, 'client_request_token': $update_token}"""
+                )
+            },
         )
         rolled_back.next(self._failures.entry)
         update.next(waiting).next(self._updated)
@@ -236,7 +238,7 @@ class PromoteModel(Construct):
                 sfn.Pass.jsonata(
                     self,
                     "RollBackEndedBadly",
-                    outputs=expression("{'cause': 'the stack ended as ' & $states.input.status}"),
+                    assign={"caught": expression("{'cause': 'the stack ended as ' & $states.input.status}")},
                 ).next(stuck)
             )
         )

