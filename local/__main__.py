@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -73,7 +74,8 @@ def _stay_up(cloud: LaptopCloud) -> None:
     print(f"ask   curl -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\")
     print(f'           -d \'{{"device_id": "..."}}\' {url}/api/predict/risk')
     print("staying up; Ctrl-C stops everything", flush=True)
-    signal.pause()
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pause()
 
 
 def down() -> int:

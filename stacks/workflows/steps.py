@@ -22,6 +22,7 @@ LAMBDA_RETRY: Json = {
         "Lambda.AWSLambdaException",
         "Lambda.SdkClientException",
         "Lambda.TooManyRequestsException",
+        "TableThrottled",  # the export's and the ingestion's own name for a table that stayed busy; both may be repeated
     ],
     "IntervalSeconds": 2,
     "BackoffRate": 2,
