@@ -25,6 +25,7 @@ from training_container.sagemaker_contract import read_json
 from training_container.split_file import Split
 
 NOT_INSIGHTS = ("manifest.json", "splits.json", "training-stats.json")
+BESIDE_FOLDERS = frozenset({"parts", "generated"})
 INSIGHT_ENDINGS = (".json", ".jsonl", ".csv", ".json.gz", ".jsonl.gz", ".csv.gz")
 CSV_NAMES = {"train": "train", "validation": "val", "calibration": "calibration", "test": "test"}
 
@@ -75,10 +76,11 @@ def read_columns(source: Path) -> InsightColumns:
 
 
 def insight_files(folder: Path) -> Iterator[Path]:
-    """What the export writes, or any folder of insights; not the summaries and copies that stand beside them."""
+    """What the export writes, or any folder of insights; not the summaries, sources and copies that stand beside it."""
     for path in folder.rglob("*"):
         beside = path.name in NOT_INSIGHTS or path.name.startswith("full-export-")
-        if path.is_file() and path.name.endswith(INSIGHT_ENDINGS) and not beside and path.parent.name != "parts":
+        below = path.relative_to(folder).parts[:-1]
+        if path.is_file() and path.name.endswith(INSIGHT_ENDINGS) and not beside and not set(below) & BESIDE_FOLDERS:
             yield path
 
 

@@ -11,6 +11,7 @@ from insights.feature_table import FEATURE_NAMES
 from insights.splits import group_of
 from tests.training_container.conftest import Pipeline
 from training_container.__main__ import main
+from training_container.engineer import insight_files
 from training_container.split_file import Split
 
 
@@ -97,3 +98,18 @@ def test_an_empty_folder_and_one_lonely_device_are_refused_with_the_true_reason(
 def test_every_group_of_the_memory_is_a_device_group_of_the_source(pipeline: Pipeline):
     memory = json.loads((pipeline.features / "splits.json").read_text())
     assert set(memory) == {group_of(device) for device in read(pipeline, "features")["device_id"]}
+
+
+def test_of_an_export_only_its_batches_are_read(tmp_path: Path):
+    wanted = tmp_path / "export-batch-000-00000.json"
+    for name in (
+        wanted.name,
+        "manifest.json",
+        "full-export-x.csv",
+        "parts/000-00000.json",
+        "generated/part-00000.json",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    assert list(insight_files(tmp_path)) == [wanted]

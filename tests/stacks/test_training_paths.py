@@ -1,0 +1,301 @@
+"""TrainModels as it is synthesised, walked against jobs and Lambdas in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.stacks.walk import Failed, called, definition, install, walk
+
+Templates = Mapping[str, dict[str, Any]]
+RUN_ID = "0123456789ab"
+
+
+@dataclass
+class World:
+    """What every integration answers; the fields say what goes wrong, and what was asked."""
+
+    source: Mapping[str, Any] = field(default_factory=lambda: {"kind": "dynamodb", "device_prefix": None})
+    models: Mapping[str, bool] = field(default_factory=lambda: {"risk": True, "performance": True})
+    promote: bool = True
+    passes: Mapping[str, bool] = field(default_factory=lambda: {"risk": True, "performance": True})
+    has_splits: bool = False
+    failing: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def call(self, resource: str, arguments: dict[str, Any]) -> Any:
+        """An entry of `failing` is the called name, or the name and the kind."""
+        name = called(resource, arguments)
+        self.asked.append((name, arguments))
+        for key, error in self.failing.items():
+            action, _, kind = key.partition(" ")
+            if name == action and kind in json.dumps(arguments):
+                raise Failed(*error)
+        if "Payload" in arguments:
+            return {"Payload": self.answer(name, arguments["Payload"])}
+        return self.answer(name, arguments)
+
+    def answer(self, name: str, given: dict[str, Any]) -> Any:
+        answers: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "PrepareRun": self.run,
+            "ExportInsights": lambda e: {**e, "done": e["batch"] > 0, "start_key": {"device_id": "d"}, "batch": 1},
+            "aws-sdk:s3:listObjectsV2": self.listing,
+            "WriteManifest": lambda _: {"manifest": "s3://bucket/raw/manifest.json", "rows": 10},
+            "IngestInsights": lambda _: {"rows": 5, "refused": 0},
+            "aws-sdk:sagemaker:describeHyperParameterTuningJob": lambda e: {
+                "BestTrainingJob": {"TrainingJobName": f"{e['HyperParameterTuningJobName']}-003-abcdef"}
+            },
+            "JudgeModel": self.judgement,
+            "aws-sdk:sagemaker:createModelPackage": lambda e: {
+                "ModelPackageArn": f"arn:package/{e['ModelPackageGroupName']}/4"
+            },
+            "states:startExecution.sync:2": lambda e: {"Output": {"endpoint_name": f"endpoint-{e['Input']['kind']}"}},
+            "SummarizeRun": lambda e: {"run_id": e["run"]["run_id"], "models": e["models"], "manifest": e["manifest"]},
+            "DescribeFailure": lambda e: {"error": e["error"], "cause": f"{e['state']}: {e['cause']}"},
+        }
+        return answers.get(name, lambda _: {})(given)
+
+    def run(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert request["redrive_count"] == 0
+        return {
+            "run_id": RUN_ID,
+            "bucket": "bucket",
+            "raw_prefix": f"raw/{RUN_ID}/",
+            "features_prefix": f"features/{RUN_ID}/",
+            "source": self.source,
+            "models": self.models,
+            "tuning": {"max_jobs": 50, "max_parallel_jobs": 5},
+            "gate": {"min_accuracy": 0.9},
+            "promote": self.promote,
+            "split": "device",
+            "segments": [{"segment": number, "total_segments": 2} for number in range(2)],
+        }
+
+    def listing(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["Prefix"] == "features/splits.json":
+            return {"KeyCount": 1, "Contents": [{"Key": request["Prefix"]}]} if self.has_splits else {"KeyCount": 0}
+        return {"KeyCount": 1, "Contents": [{"Key": f"{request['Prefix']}part-00000.json"}]}
+
+    def judgement(self, request: dict[str, Any]) -> dict[str, Any]:
+        kind = request["kind"]
+        return {
+            "passed": self.passes[kind],
+            "reasons": ["accuracy 0.93 >= 0.90: passed"],
+            "metrics": {"accuracy": 0.93},
+            "report": "s3://bucket/report.html",
+            "golden": "s3://bucket/golden.json",
+            "metrics_uri": "s3://bucket/metrics.json",
+        }
+
+    def requests(self, name: str) -> list[dict[str, Any]]:
+        return [arguments for asked, arguments in self.asked if asked == name]
+
+    def jobs(self) -> dict[str, dict[str, Any]]:
+        requests = self.requests("sagemaker:createProcessingJob.sync")
+        return {request["ProcessingJobName"]: request for request in requests}
+
+
+Train = Callable[[World], Any]
+
+
+@pytest.fixture
+def train(templates: Templates, monkeypatch: pytest.MonkeyPatch) -> Train:
+    machine = definition(templates["IopsTraining"], "TrainModels")
+
+    def run(world: World) -> Any:
+        install(monkeypatch, world.call)
+        return walk(machine, {})
+
+    return run
+
+
+def outcomes(output: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {outcome["kind"]: outcome for outcome in output["models"]}
+
+
+def test_an_empty_input_trains_and_promotes_both_models(train: Train):
+    world = World()
+
+    models = outcomes(train(world))
+
+    for kind in ("risk", "performance"):
+        assert models[kind] == {
+            "kind": kind,
+            "status": "promoted",
+            "metrics": {"accuracy": 0.93},
+            "gate": {"passed": True, "reasons": ["accuracy 0.93 >= 0.90: passed"]},
+            "report": "s3://bucket/report.html",
+            "model_package_arn": f"arn:package/iops-{kind}/4",
+            "endpoint": f"endpoint-{kind}",
+        }
+
+
+def test_an_export_hands_on_until_every_segment_is_done(train: Train):
+    world = World()
+
+    train(world)
+
+    asked = [request["Payload"] for request in world.requests("ExportInsights")]
+    handed_on = {"device_id": "d"}
+    assert sorted((e["segment"], e["batch"], e["start_key"] == handed_on) for e in asked) == [
+        (0, 0, False),
+        (0, 1, True),
+        (1, 0, False),
+        (1, 1, True),
+    ]
+    assert all(
+        set(event) == {"run_id", "bucket", "raw_prefix", "source", "segment", "total_segments", "start_key", "batch"}
+        for event in asked
+    )
+
+
+def test_a_synthetic_run_generates_loads_and_then_exports(train: Train):
+    world = World(source={"kind": "synthetic", "records": 2000, "seed": 7, "device_prefix": "synthetic-7-"})
+
+    train(world)
+
+    generate = world.jobs()[f"iops-generate-{RUN_ID}-0"]
+    assert generate["AppSpecification"]["ContainerArguments"] == ["generate", "--records", "2000", "--seed", "7"]
+    [ingested] = world.requests("IngestInsights")
+    assert ingested["Payload"] == {"bucket": "bucket", "key": f"raw/{RUN_ID}/generated/part-00000.json"}
+    assert world.requests("ExportInsights")
+
+
+def test_a_run_on_files_goes_straight_to_features(train: Train):
+    world = World(source={"kind": "s3", "uri": "s3://other/incoming/"})
+
+    output = train(world)
+
+    assert output["manifest"] == {}
+    assert world.requests("ExportInsights") == []
+    [raw] = world.jobs()[f"iops-engineer-{RUN_ID}-0"]["ProcessingInputs"]
+    assert raw["S3Input"]["S3Uri"] == "s3://other/incoming/"
+
+
+def test_devices_keep_their_splits_from_the_second_run_on(train: Train):
+    world = World(has_splits=True)
+
+    train(world)
+
+    inputs = world.jobs()[f"iops-engineer-{RUN_ID}-0"]["ProcessingInputs"]
+    assert [entry["InputName"] for entry in inputs] == ["raw", "previous"]
+    [kept] = world.requests("aws-sdk:s3:copyObject")
+    assert kept == {
+        "Bucket": "bucket",
+        "Key": "features/splits.json",
+        "CopySource": f"bucket/features/{RUN_ID}/splits.json",
+    }
+
+
+def test_the_best_trial_is_evaluated_and_registered_with_what_is_known_of_it(train: Train):
+    world = World()
+
+    train(world)
+
+    model = f"s3://bucket/models/{RUN_ID}/risk/risk-{RUN_ID}-0-003-abcdef/output/model.tar.gz"
+    inputs = world.jobs()[f"iops-evaluate-risk-{RUN_ID}-0"]["ProcessingInputs"]
+    assert {entry["InputName"]: entry["S3Input"]["S3Uri"] for entry in inputs} == {
+        "model": model,
+        "features": f"s3://bucket/features/{RUN_ID}/",
+    }
+    package = next(
+        request
+        for request in world.requests("aws-sdk:sagemaker:createModelPackage")
+        if request["ModelPackageGroupName"] == "iops-risk"
+    )
+    assert package["ModelApprovalStatus"] == "Approved"
+    assert package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == model
+    assert package["CustomerMetadataProperties"] == {
+        "kind": "risk",
+        "run_id": RUN_ID,
+        "golden_uri": "s3://bucket/golden.json",
+        "report_uri": "s3://bucket/report.html",
+        "metrics_uri": "s3://bucket/metrics.json",
+        "metric_accuracy": "0.93",
+    }
+
+
+def test_a_rejected_model_is_registered_as_such_and_not_promoted(train: Train):
+    world = World(passes={"risk": False, "performance": True})
+
+    models = outcomes(train(world))
+
+    assert (models["risk"]["status"], models["performance"]["status"]) == ("rejected", "promoted")
+    statuses = {
+        request["ModelPackageGroupName"]: request["ModelApprovalStatus"]
+        for request in world.requests("aws-sdk:sagemaker:createModelPackage")
+    }
+    assert statuses == {"iops-risk": "Rejected", "iops-performance": "Approved"}
+
+
+def test_what_is_not_to_be_promoted_is_registered_only(train: Train):
+    world = World(promote=False)
+
+    assert {outcome["status"] for outcome in train(world)["models"]} == {"registered"}
+    assert world.requests("states:startExecution.sync:2") == []
+
+
+def test_a_model_that_was_not_asked_for_is_skipped(train: Train):
+    models = outcomes(train(World(models={"risk": True, "performance": False})))
+
+    assert models["performance"] == {"kind": "performance", "status": "skipped"}
+
+
+def test_one_models_failure_leaves_the_other_alone_and_is_described(train: Train):
+    world = World(
+        failing={"sagemaker:createHyperParameterTuningJob.sync risk": ("States.TaskFailed", "all trials failed")}
+    )
+
+    models = outcomes(train(world))
+
+    assert models["risk"] == {"kind": "risk", "status": "failed", "cause": "TuneRisk: all trials failed"}
+    assert models["performance"]["status"] == "promoted"
+
+
+def test_a_failed_promotion_keeps_what_is_known_of_the_model(train: Train):
+    world = World(failing={"states:startExecution.sync:2 performance": ("States.TaskFailed", "row 4 differs")})
+
+    outcome = outcomes(train(world))["performance"]
+
+    assert outcome["status"] == "failed"
+    assert outcome["cause"] == "PromotePerformance: row 4 differs"
+    assert outcome["model_package_arn"] == "arn:package/iops-performance/4"
+    assert outcome["gate"]["passed"] is True
+
+
+@pytest.mark.parametrize(
+    ("failing", "state"),
+    [
+        ("PrepareRun", "PrepareRun"),
+        ("ExportInsights", "ExportInsights"),
+        ("WriteManifest", "WriteManifest"),
+        ("sagemaker:createProcessingJob.sync engineer", "EngineerFeatures"),
+        ("SummarizeRun", "Summarize"),
+    ],
+)
+def test_any_other_failure_ends_the_run_with_the_described_cause(train: Train, failing: str, state: str):
+    with pytest.raises(Failed) as raised:
+        train(World(failing={failing: ("InvalidThing", "the reason")}))
+
+    assert raised.value.error == "InvalidThing"
+    assert raised.value.cause == f"{state}: the reason"
+
+
+def test_without_a_description_the_raw_cause_is_told(train: Train):
+    failing = {"PrepareRun": ("InvalidRunInput", "field models"), "DescribeFailure": ("Lambda.Unknown", "no luck")}
+
+    with pytest.raises(Failed) as raised:
+        train(World(failing=failing))
+
+    assert (raised.value.error, raised.value.cause) == ("InvalidRunInput", "field models")
+
+
+def test_a_notification_that_cannot_be_sent_does_not_fail_the_run(train: Train):
+    output = train(World(failing={"sns:publish": ("SNS.SnsException", "topic is gone")}))
+
+    assert output["notification_failure"] == "topic is gone"
+    assert output["run_id"] == RUN_ID
