@@ -8,23 +8,32 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
+from training_container.errors import UnusableInput
 from training_container.hyperparameters import FIXED, KINDS, TUNED
 from training_container.sagemaker_contract import ContainerPaths, run_contained
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """A wrong argument of a job's definition belongs into the failure file like any other input."""
+        raise UnusableInput(f"{message}; {' '.join(self.format_usage().split())}")
+
+
 def main(argv: list[str]) -> int:
-    arguments = _parser().parse_args(argv)
     paths = ContainerPaths.from_environment(os.environ)
-    command: Callable[[argparse.Namespace, ContainerPaths], None] = arguments.command
-    return run_contained(partial(command, arguments, paths), paths)
+
+    def command() -> None:
+        arguments = _parser().parse_args(argv)
+        arguments.command(arguments, paths)
+
+    return run_contained(command, paths)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training_container", description=__doc__)
+    parser = _Parser(prog="python -m training_container", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_generate(commands)
     _add_engineer(commands)
@@ -37,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_generate(commands: argparse._SubParsersAction[_Parser]) -> None:
     generate = commands.add_parser("generate", help="a synthetic fleet's insights")
     generate.add_argument("--records", type=int, default=10_000)
     generate.add_argument("--seed", type=int, default=7)
@@ -45,7 +54,7 @@ def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     generate.set_defaults(command=_generate)
 
 
-def _add_engineer(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_engineer(commands: argparse._SubParsersAction[_Parser]) -> None:
     engineer = commands.add_parser("engineer", help="insights to features, labels and splits")
     engineer.add_argument("--input", type=Path, help="a file of insights, or a folder of them")
     engineer.add_argument("--previous", type=Path, help="folder with the splits.json of an earlier run")
@@ -57,7 +66,7 @@ def _add_engineer(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     engineer.set_defaults(command=_engineer)
 
 
-def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     train = commands.add_parser("train", help="fit and calibrate one model")
     train.add_argument("--kind", choices=KINDS)
     train.add_argument("--input", type=Path, help="engineer's output folder")
@@ -67,7 +76,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     train.set_defaults(command=_train)
 
 
-def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
     evaluate = commands.add_parser("evaluate", help="judge a model on the test split, beside its rivals")
     evaluate.add_argument("--kind", choices=KINDS, required=True)
     evaluate.add_argument("--model", type=Path, help="model folder or model.tar.gz")
@@ -131,9 +140,15 @@ def _serve(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
     serve(
         arguments.model or paths.model,
         host=os.environ.get("BIND_HOST", "0.0.0.0"),  # noqa: S104 - a container is reached through its own interface
-        port=arguments.port or int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080")),
+        port=arguments.port or _port(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080")),
         model_version=os.environ.get("MODEL_PACKAGE_ARN", ""),
     )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
+        raise UnusableInput(f"SAGEMAKER_BIND_TO_PORT is {text!r}; give a port from 1 to 65535")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import xgboost as xgb
 from scipy.optimize import minimize_scalar
 
+from training_container.errors import UnusableInput
 from training_container.predictor import INTERVAL_LEVEL, SCORE_RANGE, positive_spread
 from training_container.split_file import Split
 
@@ -43,13 +44,21 @@ def fit_spread(booster: xgb.Booster, split: Split, *, seed: int, threads: int) -
         "seed": seed,
         "nthread": threads,
     }
-    return xgb.train(settings, xgb.DMatrix(split.X, label=residuals), num_boost_round=SPREAD_ROUNDS)
+    return xgb.train(settings, xgb.DMatrix(split.X, label=residuals, nthread=threads), num_boost_round=SPREAD_ROUNDS)
 
 
 def conformal_quantile(booster: xgb.Booster, spread: xgb.Booster, split: Split) -> float:
-    """The factor on the predicted spread that covers 90% of the calibration rows, with the finite-sample correction."""
+    """The factor on the predicted spread that covers 90% of the calibration rows, with the finite-sample correction.
+
+    UnusableInput where there are too few rows for any factor to promise that.
+    """
     ratios = np.abs(split.score - _scores(booster, split)) / positive_spread(spread.inplace_predict(split.X))
-    rank = min(math.ceil((len(ratios) + 1) * INTERVAL_LEVEL), len(ratios))
+    rank = math.ceil((len(ratios) + 1) * INTERVAL_LEVEL)
+    if rank > len(ratios):
+        raise UnusableInput(
+            f"the calibration split has {len(ratios)} scored rows, too few for an interval that covers "
+            f"{INTERVAL_LEVEL:.0%} (9 at least); the source needs longer histories or labels"
+        )
     return float(np.sort(ratios)[rank - 1])
 
 

@@ -18,7 +18,7 @@ from insights.features import compute_features
 from insights.files import UnreadableFile, read_insights
 from insights.labels import Labels, given_labels, label, persistence
 from insights.preprocessing import Preprocessing, feature_statistics
-from insights.schema import RISK_LEVELS, InvalidInsight
+from insights.schema import LABEL_SOURCES, RISK_LEVELS, InvalidInsight
 from insights.splits import SPLITS, TooFewGroups, assign_by_time, assign_splits, rows_of, worst_levels
 from training_container.errors import UnusableInput
 from training_container.sagemaker_contract import read_json
@@ -44,6 +44,7 @@ def engineer(
     columns = read_columns(source)
     labelled = choose_labels(columns, labels)
     features = compute_features(columns)
+    check_size(columns, features)
     row_split, memory = assign_rows(columns, labelled, split, _previous(previous), seed)
     output.mkdir(parents=True, exist_ok=True)
     table = as_table(columns, features, labelled)
@@ -111,7 +112,19 @@ def as_table(columns: InsightColumns, features: npt.NDArray[np.float64], labels:
     table.insert(1, "timestamp", columns.timestamps())
     table["risk_level"] = [RISK_LEVELS[level] if level >= 0 else None for level in labels.risk.tolist()]
     table["performance_score"] = labels.score
+    table["label_source"] = [LABEL_SOURCES[source] if source >= 0 else None for source in labels.source.tolist()]
     return table
+
+
+def check_size(columns: InsightColumns, features: npt.NDArray[np.float64]) -> None:
+    """Refuses a row whose features pass what the trees compare in (float32): a rate over a latency near nothing."""
+    rows, names = np.nonzero(np.abs(features) > np.finfo(np.float32).max)
+    if len(rows):
+        row, name = int(rows[0]), FEATURE_NAMES[int(names[0])]
+        raise UnusableInput(
+            f"insight of device {columns.devices[columns.device[row]]!r} at {columns.take(rows[:1]).timestamps()[0]}: "
+            f"it gives {name} = {features[row, names[0]]:g}, beyond any device; correct it at its source or leave it out"
+        )
 
 
 def write_splits(
@@ -171,7 +184,11 @@ def _previous(folder: Path | None) -> dict[str, str]:
     path = folder / "splits.json" if folder else None
     if path is None or not path.is_file():
         return {}
-    memory: dict[str, str] = read_json(path)
+    memory: object = read_json(path)
+    if not isinstance(memory, dict) or not all(isinstance(split, str) for split in memory.values()):
+        raise UnusableInput(
+            f"{path} is no memory of splits (an object of group: split); give an earlier run's, or none"
+        )
     return memory
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,13 +14,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from insights.feature_table import FEATURE_NAMES
+from insights.feature_table import FEATURE_NAMES, FEATURES, Feature
 from insights.features import compute_window
 from insights.schema import Insight, InvalidInsight, parse_timestamp
 from training_container.errors import UnusableInput
 
 Matrix = npt.NDArray[np.float32]
 INSTANCE_FIELDS = {"insights", "last_alert_at"}
+FLOAT32_MAXIMUM = float(np.finfo(np.float32).max)  # what the trees compare in
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+# An answer with its reasons costs some milliseconds a row, and SageMaker waits 60 s for the whole request.
+MAXIMUM_ROWS = 1_000
 
 
 class InvalidRequest(UnusableInput):
@@ -52,17 +57,21 @@ def rows_from_json(text: str) -> Matrix:
     instances = given.get("instances") if isinstance(given, Mapping) and "instances" in given else [given]
     if not isinstance(instances, list) or not instances:
         raise InvalidRequest("instances must be a list of at least one window")
+    _check_count(len(instances))
     return np.array([_window(instance, f"instances[{i}]") for i, instance in enumerate(instances)], np.float32)
 
 
 def rows_from_csv(text: str) -> Matrix:
     """Rows of 25 numbers in the table's order, an empty cell for an unknown; a first line of names is checked."""
-    lines = list(csv.reader(io.StringIO(text)))
-    lines = [line for line in lines if line]
+    try:
+        lines = [line for line in csv.reader(io.StringIO(text), strict=True) if line]
+    except csv.Error as error:
+        raise InvalidRequest(f"the body is no CSV: {error}") from error
     if lines and _is_header(lines[0]):
         _check_header([name.strip() for name in lines.pop(0)])
     if not lines:
         raise InvalidRequest("the body holds no row")
+    _check_count(len(lines))
     return np.array([_numbers(line, number) for number, line in enumerate(lines, start=1)], np.float32)
 
 
@@ -77,11 +86,15 @@ def _window(instance: Any, place: str) -> npt.NDArray[np.float64]:
         raise InvalidRequest(f"{place}.insights must be a list of at least one insight")
     try:
         insights = [_insight(row, f"{place}.insights[{i}]") for i, row in enumerate(rows)]
-        return compute_window(insights, last_alert_at=_moment(instance.get("last_alert_at"), place))
+        features = compute_window(insights, last_alert_at=_moment(instance.get("last_alert_at"), place))
     except InvalidInsight as refused:
         raise InvalidRequest(str(refused)) from refused
     except ValueError as refused:
         raise InvalidRequest(f"{place}.insights: {refused}") from refused
+    for value, feature in zip(features.tolist(), FEATURES, strict=True):
+        if abs(value) > FLOAT32_MAXIMUM:
+            raise InvalidRequest(f"{place}.insights: they give {feature.name} = {value:g}, beyond any device")
+    return features
 
 
 def _insight(row: Any, place: str) -> Insight:
@@ -119,20 +132,30 @@ def _check_header(names: Sequence[str]) -> None:
 def _numbers(cells: Sequence[str], number: int) -> list[float]:
     if len(cells) != len(FEATURE_NAMES):
         raise InvalidRequest(f"row {number} has {len(cells)} columns; give {len(FEATURE_NAMES)} in the table's order")
-    return [_number(cell, number, name) for cell, name in zip(cells, FEATURE_NAMES, strict=True)]
+    return [_number(cell, number, feature) for cell, feature in zip(cells, FEATURES, strict=True)]
 
 
-def _number(cell: str, number: int, name: str) -> float:
+def _number(cell: str, number: int, feature: Feature) -> float:
+    """The ranges also catch columns that were turned or swapped, which XGBoost would score without a word."""
     text = cell.strip()
     if not text:
         return math.nan
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.inf
-    if not abs(value) <= np.finfo(np.float32).max:
-        raise InvalidRequest(f"row {number}: {name} is {cell!r}; give a finite number, or nothing where it is unknown")
+    value = float(text) if NUMBER.fullmatch(text) else math.inf
+    if not abs(value) <= FLOAT32_MAXIMUM:
+        raise InvalidRequest(
+            f"row {number}: {feature.name} is {cell[:80]!r}; give a finite number, or nothing where it is unknown"
+        )
+    if not feature.minimum <= value <= feature.maximum:
+        raise InvalidRequest(
+            f"row {number}: {feature.name} is {cell[:80]!r}; it must be {feature.minimum:g} to {feature.maximum:g} "
+            f"({feature.unit}); are the columns in the table's order?"
+        )
     return value
+
+
+def _check_count(count: int) -> None:
+    if count > MAXIMUM_ROWS:
+        raise InvalidRequest(f"{count} rows; give at most {MAXIMUM_ROWS} a request", status=413)
 
 
 def _refuse_constant(name: str) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from insights.feature_table import FEATURE_NAMES, FEATURE_TABLE_HASH
+from insights.preprocessing import Preprocessing
 from training_container.errors import UnusableInput
 
 FORMAT = 1
@@ -29,7 +30,7 @@ TREES, SPREAD_TREES, DESCRIPTION, GOLDEN, PREPROCESSING = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDescription:
-    """model.json. temperature is set for risk, conformal_quantile for performance; neither without calibration rows."""
+    """model.json. temperature is set for risk, conformal_quantile for performance."""
 
     kind: str
     classes: tuple[str, ...]
@@ -99,6 +100,14 @@ def read_golden(folder: Path) -> tuple[npt.NDArray[np.float32], list[dict[str, A
         return np.array(rows, np.float32), golden["predictions"]
     except (OSError, ValueError, KeyError) as error:
         raise UnusableInput(f"{folder}: {GOLDEN} cannot be read ({error}); train again") from error
+
+
+def read_preprocessing(folder: Path) -> Preprocessing:
+    """Medians and scales of the model's training rows, for consumers that need complete numbers."""
+    try:
+        return Preprocessing.from_json(json.loads((folder / PREPROCESSING).read_text()))
+    except (OSError, ValueError, KeyError) as error:
+        raise UnusableInput(f"{folder}: {PREPROCESSING} cannot be read ({error}); train again") from error
 
 
 def extracted(model: Path, into: Path) -> Path:

@@ -31,13 +31,14 @@ class Predictor:
     description: ModelDescription
     trees: xgb.Booster
     spread: xgb.Booster | None
+    threads: int
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 1) -> Predictor:
         """Raises UnusableInput for a folder that is no model, or one of another feature table."""
         description = ModelDescription.read(folder)
         spread = _booster(folder / SPREAD_TREES, threads) if description.kind == "performance" else None
-        return cls(description, _booster(folder / TREES, threads), spread)
+        return cls(description, _booster(folder / TREES, threads), spread, threads)
 
     @property
     def kind(self) -> str:
@@ -45,7 +46,7 @@ class Predictor:
 
     def probabilities(self, rows: Matrix) -> Floats:
         """(n, 4) calibrated by the temperature: softmax of margin / T (Guo et al. 2017)."""
-        margins = self._margins(rows) / (self.description.temperature or 1.0)
+        margins = self._margins(rows) / _fitted(self.description.temperature, "temperature")
         powers = np.exp(margins - margins.max(axis=1, keepdims=True))
         shares: Floats = powers / powers.sum(axis=1, keepdims=True)
         return shares
@@ -57,7 +58,7 @@ class Predictor:
 
     def intervals(self, rows: Matrix) -> tuple[Floats, Floats]:
         """Lower and upper of the 90% interval: score +- q x predicted residual (normalised split conformal, Lei 2018)."""
-        half = (self.description.conformal_quantile or np.inf) * self._spreads(rows)
+        half = _fitted(self.description.conformal_quantile, "conformal_quantile") * self._spreads(rows)
         scores = self.scores(rows)
         return np.clip(scores - half, *SCORE_RANGE), np.clip(scores + half, *SCORE_RANGE)
 
@@ -103,7 +104,8 @@ class Predictor:
 
     def _contributions(self, rows: Matrix) -> Iterator[list[dict[str, Any]]]:
         """The strongest TreeSHAP values; for risk in log-odds of the predicted level, before the temperature."""
-        shap = self.trees.predict(xgb.DMatrix(rows), pred_contribs=True)
+        # left out, nthread is every core: starting the threads costs a single row more than its answer
+        shap = self.trees.predict(xgb.DMatrix(rows, nthread=self.threads), pred_contribs=True)
         if self.kind == "risk":
             shap = shap[np.arange(len(rows)), self.probabilities(rows).argmax(axis=1)]
         for row, values in zip(rows, shap[:, : len(FEATURE_NAMES)], strict=True):
@@ -125,6 +127,12 @@ class Predictor:
         if self.spread is None:
             raise ValueError("a risk model has no interval")
         return positive_spread(self.spread.inplace_predict(rows))
+
+
+def _fitted(value: float | None, name: str) -> float:
+    if value is None:
+        raise ValueError(f"the model has no {name}: it answers another question")
+    return value
 
 
 def positive_spread(predicted: npt.NDArray[Any]) -> Floats:

@@ -68,6 +68,9 @@ class Application:
             await answer(send, 404, {"error": f"{route[0]} {route[1]}: give GET /ping or POST /invocations"})
 
     async def _invocations(self, scope: Message, receive: Receive, send: Send) -> None:
+        if self._mismatch:  # no caller meets a wrong model
+            await answer(send, 503, {"error": f"the model is not served: {self._mismatch}"})
+            return
         if self._in_flight >= MAXIMUM_IN_FLIGHT:
             headers = [(b"retry-after", str(RETRY_AFTER_SECONDS).encode())]
             await answer(send, 503, {"error": f"{self._in_flight} requests are being answered; try again"}, headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,17 @@ import numpy.typing as npt
 import xgboost as xgb
 
 from insights.feature_table import FEATURE_NAMES
+from insights.preprocessing import Preprocessing
 from insights.schema import RISK_LEVELS
 from training_container.calibration import conformal_quantile, fit_spread, fit_temperature
 from training_container.errors import UnusableInput
 from training_container.hyperparameters import Hyperparameters
-from training_container.model_folder import SPREAD_TREES, TREES, ModelDescription, write_golden
+from training_container.model_folder import PREPROCESSING, SPREAD_TREES, TREES, ModelDescription, write_golden
 from training_container.predictor import Predictor
 from training_container.sagemaker_contract import cores
 from training_container.split_file import Split
 
 GOLDEN_ROWS = 32
-ROUNDS_BETWEEN_LINES = 10
 METRICS = {"risk": "mlogloss", "performance": "rmse"}
 
 
@@ -39,9 +40,9 @@ def fit(hyperparameters: Hyperparameters, train: Split, validation: Split) -> xg
     """The booster with best_iteration and best_score of the validation split."""
     return xgb.train(
         booster_settings(hyperparameters),
-        matrix(train, hyperparameters.kind),
+        matrix(train, hyperparameters),
         num_boost_round=hyperparameters.num_round,
-        evals=[(matrix(validation, hyperparameters.kind), "validation")],
+        evals=[(matrix(validation, hyperparameters), "validation")],
         early_stopping_rounds=hyperparameters.early_stopping_rounds,
         verbose_eval=False,
         callbacks=[_Announce()],
@@ -61,13 +62,17 @@ def booster_settings(hyperparameters: Hyperparameters) -> dict[str, Any]:
         "eval_metric": METRICS[hyperparameters.kind],
         "tree_method": "hist",
         "seed": hyperparameters.seed,
-        "nthread": hyperparameters.nthread or cores(),
+        "nthread": threads(hyperparameters),
     }
 
 
-def matrix(split: Split, kind: str) -> xgb.DMatrix:
-    label = split.risk if kind == "risk" else split.score
-    return xgb.DMatrix(split.X, label=label, feature_names=list(FEATURE_NAMES))
+def matrix(split: Split, hyperparameters: Hyperparameters) -> xgb.DMatrix:
+    label = split.risk if hyperparameters.kind == "risk" else split.score
+    return xgb.DMatrix(split.X, label=label, feature_names=list(FEATURE_NAMES), nthread=threads(hyperparameters))
+
+
+def threads(hyperparameters: Hyperparameters) -> int:
+    return hyperparameters.nthread or cores()
 
 
 def write_model(
@@ -82,9 +87,8 @@ def write_model(
     if hyperparameters.kind == "risk":
         temperature = fit_temperature(_margins(booster, calibration), calibration.risk)
     else:
-        spread = fit_spread(
-            booster, splits["validation"], seed=hyperparameters.seed, threads=hyperparameters.nthread or cores()
-        )
+        validation, seed = splits["validation"], hyperparameters.seed
+        spread = fit_spread(booster, validation, seed=seed, threads=threads(hyperparameters))
         spread.save_model(model / SPREAD_TREES)
         quantile = conformal_quantile(booster, spread, calibration)
     ModelDescription(
@@ -98,6 +102,7 @@ def write_model(
         temperature=temperature,
         conformal_quantile=quantile,
     ).write(model)
+    (model / PREPROCESSING).write_text(json.dumps(Preprocessing.fit(train.X.astype(np.float64)).to_json()) + "\n")
     rows = golden_rows(splits["validation"])
     write_golden(model, hyperparameters.kind, rows, Predictor.load(model).answers(rows, explain=False))
 
@@ -139,10 +144,9 @@ def _ranges(rows: npt.NDArray[np.float32]) -> dict[str, list[float | None]]:
 
 
 class _Announce(xgb.callback.TrainingCallback):  # type: ignore[misc]
-    """The objective now and then, for whoever reads the log while it trains."""
+    """The objective of every round: SageMaker's early stopping of trials compares them round by round."""
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:
-        if epoch % ROUNDS_BETWEEN_LINES == 0:
-            for name, history in evals_log["validation"].items():
-                print(f"[{epoch}] validation-{name}={history[-1]:.6f};", flush=True)
+        for name, history in evals_log["validation"].items():
+            print(f"[{epoch}] validation-{name}={history[-1]:.6f};", flush=True)
         return False

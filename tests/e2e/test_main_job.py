@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,27 @@ def test_deploying_again_changes_nothing_that_is_live(record: RunRecord, cloud: 
     deploy(cloud)
 
     assert [(live_package(cloud, kind), live_configuration(cloud, kind)) for kind in kinds] == before
+
+
+def captured(cloud: LaptopCloud, deployment: Deployment, kind: str) -> list[str]:
+    prefix = f"monitoring/data-capture/iops-{kind}-predictor/"
+    listed = cloud.client("s3").list_objects_v2(Bucket=deployment["IopsData.BucketName"], Prefix=prefix)
+    return [entry["Key"] for entry in listed.get("Contents", [])]
+
+
+def test_what_the_endpoints_answered_is_captured_for_drift(
+    record: RunRecord, cloud: LaptopCloud, deployment: Deployment
+):
+    """A share of the requests is captured and buffered for ten seconds, so requests go on until some have arrived."""
+    runtime = cloud.client("sagemaker-runtime")
+    deadline = time.monotonic() + 90
+    while missing := [kind for kind in ("risk", "performance") if not captured(cloud, deployment, kind)]:
+        assert time.monotonic() < deadline, f"no capture of {missing} arrived"
+        for kind in missing:
+            runtime.invoke_endpoint(
+                EndpointName=f"iops-{kind}-predictor", ContentType="text/csv", Body=",".join(["1"] * 25)
+            )
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
