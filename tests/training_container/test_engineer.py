@@ -22,7 +22,8 @@ def read(pipeline: Pipeline, name: str) -> pd.DataFrame:
 def test_features_csv_has_every_insight_the_table_in_order_and_then_the_labels(pipeline: Pipeline):
     table = read(pipeline, "features")
 
-    assert list(table.columns) == ["device_id", "timestamp", *FEATURE_NAMES, "risk_level", "performance_score"]
+    labels = ["risk_level", "performance_score", "label_source"]
+    assert list(table.columns) == ["device_id", "timestamp", *FEATURE_NAMES, *labels]
     assert len(table) == 3000
     given = json.loads((pipeline.raw / "training-data.json").read_text())
     assert table["risk_level"].notna().sum() == sum(row["risk_level"] is not None for row in given)
@@ -79,6 +80,32 @@ def test_a_bad_record_is_refused_by_file_field_and_value(tmp_path: Path, capsys:
 
     said = capsys.readouterr().err
     assert all(part in said for part in ("bad.jsonl", "read_iops", "-4"))
+
+
+def test_a_latency_next_to_nothing_is_refused_by_device_and_feature_before_anything_trains_on_infinity(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "tiny.jsonl").write_text(
+        '{"device_id": "fast/0", "timestamp": "2026-01-01T00:00:00.000Z", "interval_seconds": 300,'
+        ' "read_iops": 1000, "write_iops": 1, "bandwidth_mbps": 1, "avg_latency_ms": 1e-60}\n'
+    )
+
+    assert main(["engineer", "--input", str(tmp_path / "tiny.jsonl"), "--output", str(tmp_path / "out")]) == 2
+
+    said = capsys.readouterr().err
+    assert all(part in said for part in ("fast/0", "2026-01-01T00:00:00.000Z", "iops_per_latency"))
+
+
+@pytest.mark.parametrize("memory", ["[]", '{"group": 3}', '{"group": "exam"}', "{"])
+def test_a_memory_of_splits_that_is_none_is_refused(
+    pipeline: Pipeline, tmp_path: Path, memory: str, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "splits.json").write_text(memory)
+    source = str(pipeline.raw / "training-data.json")
+
+    argv = ["engineer", "--input", source, "--previous", str(tmp_path), "--output", str(tmp_path / "out")]
+    assert main(argv) == 2
+    assert "split" in capsys.readouterr().err
 
 
 def test_an_empty_folder_and_one_lonely_device_are_refused_with_the_true_reason(

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from tests.training_container.conftest import Pipeline
+from training_container.evaluate import cannot_be_judged
 from training_container.metrics import expected_calibration_error, interval_metrics, risk_metrics
+from training_container.model_folder import read_preprocessing
 from training_container.rivals import risk_rivals
 from training_container.split_file import Split
 
@@ -64,4 +66,14 @@ def test_a_sample_of_one_level_leaves_the_logistic_rival_saying_that_level(pipel
     train = Split.read(pipeline.features / "columnar", "train")
     only_low = train.take(train.risk == 0)
 
-    assert set(risk_rivals(only_low, only_low)["logistic"].tolist()) == {0}
+    preprocessing = read_preprocessing(pipeline.models["risk"])
+
+    assert set(risk_rivals(only_low, only_low, preprocessing)["logistic"].tolist()) == {0}
+
+
+def test_levels_that_a_split_lacks_are_said_and_not_scored_in_silence(pipeline: Pipeline):
+    test = Split.read(pipeline.features / "columnar", "test").labelled("risk")
+    said = cannot_be_judged("risk", test.take(test.risk != 2), test.take(test.risk != 3))
+
+    assert "no test row is critical" in said
+    assert "no training row is high: the model cannot foresee it" in said

@@ -119,7 +119,16 @@ def test_performance_is_answered_with_an_interval_around_the_score(pipeline: Pip
 
 
 HEADER = ",".join(FEATURE_NAMES)
-ROW = ",".join(["1"] * 25)
+ROW = ",".join(["1"] * 25)  # within every feature's range
+TINY_LATENCY = {
+    "device_id": "d",
+    "timestamp": "2026-01-01T00:00:00.000Z",
+    "interval_seconds": 300,
+    "read_iops": 1000,
+    "write_iops": 1,
+    "bandwidth_mbps": 1,
+    "avg_latency_ms": 1e-60,
+}
 ROTATED = ",".join((*FEATURE_NAMES[1:], FEATURE_NAMES[0]))
 
 
@@ -134,6 +143,13 @@ ROTATED = ",".join((*FEATURE_NAMES[1:], FEATURE_NAMES[0]))
         ("", "text/csv", 400, "no row"),
         ("nan," + ROW[2:], "text/csv", 400, "read_iops is 'nan'"),
         ("many," + ROW[2:], "text/csv", 400, "read_iops is 'many'"),
+        ("1_0," + ROW[2:], "text/csv", 400, "read_iops is '1_0'"),
+        ("-1," + ROW[2:], "text/csv", 400, "read_iops is '-1'; it must be 0 to inf (operations/s)"),
+        (ROW.replace("1,", "7,"), "text/csv", 400, "error_rate is '7'"),
+        ('"' + "1" * 200_000, "text/csv", 400, "no CSV"),
+        ("\n".join([ROW] * 1_001), "text/csv", 413, "1001 rows"),
+        (json.dumps({"instances": [{"insights": []}] * 1_001}), "application/json", 413, "1001 rows"),
+        (json.dumps({"insights": [TINY_LATENCY]}), "application/json", 400, "iops_per_latency"),
         ("1e300," + ROW[2:], "text/csv", 400, "read_iops is '1e300'"),
         ("{", "application/json", 400, "no JSON"),
         ("[" * 100_000, "application/json", 400, "no JSON"),
@@ -168,6 +184,8 @@ def test_ping_stays_red_for_a_model_that_no_longer_answers_its_golden_rows(pipel
     server = started(tmp_path)
     try:
         assert ping(server.url) == 503
+        status, answer = server.post(ROW.encode(), "text/csv")
+        assert (status, "golden row" in answer["error"]) == (503, True)
     finally:
         server.process.kill()
         server.process.wait()
@@ -179,4 +197,4 @@ def test_sigterm_lets_the_server_end_in_order(pipeline: Pipeline):
 
     server.process.send_signal(signal.SIGTERM)
 
-    assert server.process.wait(timeout=30) in (0, 143)
+    assert server.process.wait(timeout=30) == 143

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xgboost as xgb
 
@@ -122,6 +123,34 @@ def test_the_same_seed_gives_the_same_model(root: Path, tmp_path: Path):
         assert main(["train", "--model", str(tmp_path / name)]) == 0
         models.append((tmp_path / name / "model.ubj").read_bytes())
     assert models[0] == models[1]
+
+
+def test_the_medians_and_scales_of_the_model_are_those_of_its_training_rows(pipeline: Pipeline):
+    stored = json.loads((pipeline.models["risk"] / "preprocessing.json").read_text())
+    rows = pd.read_csv(pipeline.features / "train.csv")
+
+    assert stored["median"][0] == pytest.approx(rows["read_iops"].median(), rel=1e-6)
+    assert stored["mean"][0] == pytest.approx(rows["read_iops"].mean(), rel=1e-6)
+    assert stored["deviation"][0] == pytest.approx(rows["read_iops"].std(ddof=0), rel=1e-6)
+
+
+def test_too_few_calibration_rows_for_an_interval_are_refused_with_the_true_reason(root: Path):
+    give(root, kind="performance", num_round="3")
+    folder = root / "input" / "data" / "calibration"
+    split = Split.read(folder, "calibration")
+    split.take(np.arange(len(split)) < 8).write(folder / "calibration.npz")
+
+    assert main(["train"]) == 2
+    assert "8 scored rows" in failure(root)
+
+
+def test_every_round_says_the_objective_so_that_trials_can_be_stopped_early(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    give(root, kind="performance", num_round="4", early_stopping_rounds="4")
+
+    assert main(["train"]) == 0
+    assert capsys.readouterr().out.count("validation-rmse=") == 5  # four rounds and the best at the end
 
 
 def test_golden_rows_hold_every_level_of_validation_and_what_the_stored_trees_say(pipeline: Pipeline):
