@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,7 +201,3 @@ def brief(body: Mapping[str, Any]) -> str:
     interval = body["interval"]
     score, lower, upper = body["performance_score"], interval["lower"], interval["upper"]
     return f"{body['device_id']} will score {score:.1f} ({lower:.1f} to {upper:.1f})"
-
-
-def timestamp() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -46,17 +46,7 @@ def machine(request: pytest.FixtureRequest, templates: Templates) -> dict[str, A
 def test_every_stage_synthesises_without_a_finding_of_cdk_nag(synthesise: Callable[..., Assembly], stage: str):
     assembly = synthesise(stage=stage)
 
-    assert assembly.returncode == 0, assembly.output
-    report = json.loads((assembly.folder / "validation-report.json").read_text())
-    assert report["pluginReports"] or report.get("conclusion", "success") == "success"
-    violations = [
-        (violation["ruleName"], violation["violatingConstructs"])
-        for plugin in report["pluginReports"]
-        if "nag" in json.dumps(plugin.get("summary", plugin)).lower()
-        for violation in plugin.get("violations", [])
-        if violation.get("severity", "error") == "error"
-    ]
-    assert violations == []
+    assert assembly.returncode == 0, assembly.output  # app.py carries the checks and fails with each finding
 
 
 def test_every_handler_string_resolves_to_a_function(templates: Templates):
