@@ -71,7 +71,7 @@ def test_a_model_is_trained_and_answers(toy, features):
     toy.sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=toy.config(wait))
     described = toy.settled(endpoint)
     assert described["EndpointStatus"] == "InService", described
-    row = ",".join(["1.5"] * 25)
+    row = ",".join(["0.5"] * 25)  # within the range of every feature
     answer = toy.runtime.invoke_endpoint(EndpointName=endpoint, Body=row.encode(), ContentType="text/csv")
     [prediction] = json.loads(answer["Body"].read())["predictions"]
     assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-5)
