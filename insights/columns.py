@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any, Final, Self
 
@@ -25,6 +25,8 @@ _CODED: Final = (
     ("workload_type", attrgetter("workload_type"), WORKLOAD_TYPES),
     ("is_anomaly", attrgetter("is_anomaly"), (False, True)),
 )
+
+_FIELD_OF: Final = {"risk": "risk_level"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +102,24 @@ class InsightColumns:
         columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in ARRAY_COLUMNS}
         return type(self)(devices=self.devices, device_classes=self.device_classes, **columns)
 
+    def compact(self) -> Self:
+        """Without the names of devices that have no row."""
+        used, device = np.unique(self.device, return_inverse=True)
+        names = tuple(self.devices[code] for code in used.tolist())
+        return replace(self, devices=names, device=device.astype(np.int32))
+
+    def insights(self) -> Iterator[Insight]:
+        """The rows as insights; the inverse of from_insights."""
+        values: dict[str, list[Any]] = {name: _or_none(getattr(self, name)) for name in NUMBER_COLUMNS}
+        for name, _, choices in _CODED:
+            values[_FIELD_OF.get(name, name)] = [(*choices, None)[code] for code in getattr(self, name).tolist()]
+        values["device_id"] = self.device_ids()
+        values["timestamp"] = [_EPOCH + timedelta(milliseconds=round(1000 * s)) for s in self.time_seconds.tolist()]
+        values["device_class"] = [(*self.device_classes, None)[code] for code in self.device_class.tolist()]
+        values["alert"], values["performance_score"] = self.alert.tolist(), _or_none(self.score)
+        for row in zip(*values.values(), strict=True):
+            yield Insight(**dict(zip(values, row, strict=True)))
+
     def device_ids(self) -> list[str]:
         """The device id of every row."""
         return [self.devices[code] for code in self.device.tolist()]
@@ -124,6 +144,13 @@ NUMBER_COLUMNS: Final = ARRAY_COLUMNS[2 : ARRAY_COLUMNS.index("device_class")]
 
 def _numbers(rows: Sequence[Insight], name: str) -> Floats:
     return np.array(list(map(attrgetter(name), rows)), np.float64)  # None becomes NaN
+
+
+def _or_none(values: Floats) -> list[float | None]:
+    cells = values.astype(object)
+    cells[np.isnan(values)] = None
+    known: list[float | None] = cells.tolist()
+    return known
 
 
 def _codes(texts: Sequence[str | None]) -> tuple[tuple[str, ...], Int32s]:

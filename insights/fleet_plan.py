@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-ROWS_PER_DEVICE: Final = 125
+ROWS_PER_DEVICE: Final = 64
 
 
 class DeviceClass(NamedTuple):
@@ -61,6 +61,8 @@ class Kind(NamedTuple):
     errors: float = 0.0
     """Errors per operation at the peak; a saturated device times out, a dying one fails."""
     classes: tuple[str, ...] = ("nvme", "ssd-burst", "provisioned", "hdd")
+    is_periodic: bool = False
+    """Spikes every few rows instead of a plateau; the source does not flag them."""
 
 
 # Shares are of all rows; a build-up's first half and a recovery's second half are not yet, or no more, at the level.
@@ -70,19 +72,57 @@ KINDS: Final = (
     Kind("burst credits spent", 0.06, (46, 72), (14, 18), (8, 11), (2.0, 3.0), 0.55, 0.0, ("ssd-burst",)),
     Kind("provisioned cap hit", 0.06, (46, 72), (14, 18), (8, 11), (2.0, 3.0), 1.80, 0.0, ("provisioned",)),
     Kind("noisy neighbour", 0.080, (46, 72), (14, 18), (8, 11), (2.0, 2.9), 0.85),
-    Kind("checkpoints", 0.332, (90, 180), (7, 10), (7, 10), (1.4, 1.65), 1.35),
+    Kind("checkpoints", 0.290, (90, 180), (2, 3), (2, 3), (1.4, 1.65), 1.35, is_periodic=True),
 )
 
 
 CALM_ROWS_BETWEEN: Final = 6
 UNRECORDED_SHARE: Final = 0.20
+CHECKPOINT_PERIODS: Final = (3, 4, 5)
+SUDDEN_SHARE: Final = 0.08
+SUDDEN_ROWS: Final = 2
+"""Some incidents give next to no warning; no honest model foresees them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
+    """What is scheduled, in rows of the device's history: it may begin before the first and end after the last."""
+
     kind: Kind
     start: int
     rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How an incident goes: rows to its peak and from it, p99 over SLO there, and rows between spikes (1: every row)."""
+
+    incident: Incident
+    build_up: int
+    recovery: int
+    peak: float
+    period: int
+
+
+def course_of(incident: Incident, random: np.random.Generator) -> Course:
+    kind = incident.kind
+    build_up = int(random.integers(kind.build_up[0], kind.build_up[1] + 1))
+    recovery = int(random.integers(kind.recovery[0], kind.recovery[1] + 1))
+    peak = float(random.uniform(*kind.peak))
+    period = CHECKPOINT_PERIODS[int(random.integers(len(CHECKPOINT_PERIODS)))] if kind.is_periodic else 1
+    is_sudden = random.random() < SUDDEN_SHARE
+    return Course(incident, SUDDEN_ROWS if is_sudden else build_up, recovery, peak, period)
+
+
+def onset_rates(device_class: str) -> list[float]:
+    """Per kind, how often a calm row of the class is followed by its first: the schedule's shares as rates."""
+    share_of = {c.name: c.share for c in CLASSES}
+    shares = [
+        kind.share / sum(share_of[name] for name in kind.classes) if device_class in kind.classes else 0.0
+        for kind in KINDS
+    ]
+    calm = max(1 - sum(shares), 0.05)
+    return [share / (sum(kind.rows) / 2) / calm for share, kind in zip(shares, KINDS, strict=True)]
 
 
 def plan(numbers: range, random: np.random.Generator) -> list[list[Incident]]:

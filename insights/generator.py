@@ -1,233 +1,185 @@
-"""A synthetic fleet with physics: queues that fill as devices saturate, and incidents that build up, peak and recover.
+"""A synthetic fleet of any size: planned in cohorts of about 80 devices, each from its own seed, so that it streams.
 
-Everything is planned in cohorts of 80 devices, each from its own seed, so a fleet of any size streams and is the same
-bytes for a seed. The labels are the rule of insights/labels.py on what the simulated device did next; none is drawn.
+The labels are the rule of insights/labels.py on what the simulated device did next; none is drawn. What the collector
+loses or blurs comes after the physics, from a seed of its own: the same fleet, seen worse.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from insights.columns import InsightColumns
-from insights.fleet_plan import ROWS_PER_DEVICE, WORKLOADS, Incident, class_of, plan, unrecorded_stretches
-from insights.labels import DEFAULT_SLO_MS, label
-from insights.schema import RISK_LEVELS, Insight, timestamp_text
-
-Floats = npt.NDArray[np.float64]
+from insights.fleet_physics import INTERVAL_SECONDS, Device, telemetry
+from insights.fleet_plan import CLASSES, ROWS_PER_DEVICE, Course, Incident, course_of, plan, unrecorded_stretches
+from insights.labels import SOURCE_AUTO, SOURCE_NONE, UNLABELLED, label
+from insights.oracle import FUTURES, Foretold, HiddenState, foretell
+from insights.schema import WORKLOAD_TYPES, Insight
 
 START: Final = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday
-INTERVAL_SECONDS: Final = 300.0
-DEVICES_PER_COHORT: Final = 80
-ROWS_PER_WEEK: Final = 2016
-"""Each device's history starts somewhere in one week, so that every hour and day occurs."""
+DEVICES_PER_COHORT: Final = 156
 HORIZON_MARGIN: Final = 6
 """Rows simulated past the last one kept, so that its label has a future too."""
-TAIL: Final = math.log(100)
-"""p99 over mean of an exponential response time, the M/M/1 queue's: P(T > t) = exp(-t / mean)."""
-TAIL_95: Final = math.log(20)
-CALM: Final = 0.38
-"""p99 over SLO of a calm device at mean load; with the diurnal swing and the noise it stays below 1."""
-MEAN_UTILISATION: Final = 0.4
-HIGHEST_UTILISATION: Final = 0.75
-"""Of a calm device: its owner would have moved load away above it."""
+OUTAGE_ROWS: Final = (3, 24)
+NULLABLE: Final = ("avg_latency_ms", "p95_latency_ms", "p99_latency_ms", "error_rate", "queue_depth", "io_size_kib")
+SKEW_JITTER: Final = 0.1
 
 
-CHECKPOINT_PERIODS: Final = (3, 4, 5)
-BLIP_PROBABILITY: Final = 0.0012
-"""A row that breaches out of nothing: what nobody could have foreseen."""
-SUDDEN_SHARE: Final = 0.08
-SUDDEN_ROWS: Final = 2.0
-"""Some incidents give next to no warning; no honest model foresees them."""
-LOST_SHARE: Final = 0.005
-LOST_MARGIN: Final = 10
-"""Rows that never arrived, and how many more are simulated in their stead."""
-BLIND_SHARE: Final = 0.1
-"""Devices whose source does not know how sequential the access is."""
-NOISE: Final = 0.07
-ANOMALY_DEPTH: Final = 0.35
-"""How far an incident must have come before the source flags it."""
-ALERT_RATIO: Final = 2.0
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """How telemetry is lost and blurred on its way; the defaults are a good collector's, REALISTIC an ordinary one's.
+
+    Shares are of rows: `lost` single rows, `outages` stretches of 3 to 24; `nulls` of the cells that may be null.
+    `skew_seconds`: each device's clock is off by a constant up to it, and every stamp by a tenth of that.
+    """
+
+    lost: float = 0.005
+    outages: float = 0.0
+    nulls: float = 0.0
+    skew_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("lost", "outages", "nulls"):
+            share = getattr(self, name)
+            if not 0 <= share <= 0.5:
+                raise ValueError(f"collector share {name} is {share}; give 0 to 0.5")
+        if not 0 <= self.skew_seconds < INTERVAL_SECONDS / 2:
+            raise ValueError(f"skew_seconds is {self.skew_seconds}; give 0 to below half an interval")
 
 
-def generate(records: int = 10_000, seed: int = 7) -> Iterator[Insight]:
+GOOD: Final = Collector()
+REALISTIC: Final = Collector(lost=0.005, outages=0.01, nulls=0.02, skew_seconds=2.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cohort:
+    """Some devices' labelled rows, and what the oracle foretold of them (nothing where it was not asked)."""
+
+    columns: InsightColumns
+    foretold: Foretold
+
+
+def generate(records: int = 10_000, seed: int = 7, *, collector: Collector = GOOD) -> Iterator[Insight]:
     """`records` insights by device and time, labelled where their outcome was recorded; the same for a seed."""
-    if records < 1 or seed < 0:
-        raise ValueError(f"records is {records} and seed {seed}; at least 1 and 0 are needed")
-    devices = math.ceil(records / ROWS_PER_DEVICE)
-    left = records
-    for first in range(0, devices, DEVICES_PER_COHORT):
-        numbers = range(first, min(first + DEVICES_PER_COHORT, devices))
-        for rows in _cohort(numbers, seed):
-            yield from rows[:left]
-            left -= min(left, len(rows))
+    for cohort in generate_cohorts(records, seed, collector=collector, futures=0):
+        yield from cohort.columns.insights()
 
 
-def statistics(insights: Sequence[Insight]) -> dict[str, Any]:
-    """training-stats.json: counts and shares of what was generated."""
-    if not insights:
-        raise ValueError("no insights to count")
-    labelled = [insight.risk_level for insight in insights if insight.risk_level is not None]
-    scores = [insight.performance_score for insight in insights if insight.performance_score is not None]
-    levels = Counter(labelled)
-    return {
-        "records": len(insights),
-        "devices": len({insight.device_id for insight in insights}),
-        "first_timestamp": timestamp_text(min(insight.timestamp for insight in insights)),
-        "last_timestamp": timestamp_text(max(insight.timestamp for insight in insights)),
-        "labelled": len(labelled),
-        "labelled_share": len(labelled) / len(insights),
-        "anomaly_share": sum(insight.is_anomaly is True for insight in insights) / len(insights),
-        "risk_counts": {level: levels[level] for level in RISK_LEVELS},
-        "performance_score_mean": sum(scores) / len(scores) if scores else None,
-        "risk_shares": {level: levels[level] / max(1, len(labelled)) for level in RISK_LEVELS},
-        "device_classes": dict(sorted(Counter(str(insight.device_class) for insight in insights).items())),
-        "workload_types": dict(sorted(Counter(str(insight.workload_type) for insight in insights).items())),
-    }
+def generate_cohorts(
+    records: int = 10_000, seed: int = 7, *, collector: Collector = GOOD, futures: int = FUTURES
+) -> Iterator[Cohort]:
+    """The same as columns, a cohort at a time; `futures` simulated for each row give the oracle (0: none)."""
+    if records < 1 or seed < 0 or futures < 0:
+        raise ValueError(f"records is {records}, seed {seed}, futures {futures}; at least 1, 0 and 0 are needed")
+    left, first = records, 0
+    while left > 0:
+        wanted = math.ceil(left / ROWS_PER_DEVICE)
+        cohorts = max(1, round(wanted / DEVICES_PER_COHORT))
+        numbers = range(first, first + math.ceil(wanted / cohorts))
+        cohort = _cohort(numbers, seed, collector, futures)
+        if len(cohort.columns) > left:
+            kept = np.arange(left)
+            cohort = Cohort(cohort.columns.take(kept).compact(), cohort.foretold.take(kept))
+        yield cohort
+        left -= len(cohort.columns)
+        first = numbers.stop
 
 
-def _cohort(numbers: range, seed: int) -> Iterator[list[Insight]]:
-    """The labelled rows of each device of a cohort."""
+def _cohort(numbers: range, seed: int, collector: Collector, futures: int) -> Cohort:
     random = np.random.default_rng([seed, numbers.start])
     plans = plan(numbers, random)
-    unrecorded = unrecorded_stretches(len(numbers), random)
-    for number, incidents, hidden in zip(numbers, plans, unrecorded, strict=True):
-        device = _Device(f"synthetic-{seed}-{number:04d}", number, np.random.default_rng([seed, numbers.start, number]))
-        yield _labelled(device.insights(incidents), hidden)
+    hidden = unrecorded_stretches(len(numbers), random)
+    seen = [_seen(number, incidents, seed, collector) for number, incidents in zip(numbers, plans, strict=True)]
+    columns = _columns([one.columns for one in seen], seed)
+    labels = label(columns)
+    place = np.concatenate([np.arange(len(one.rows)) for one in seen])
+    unrecorded = np.concatenate(
+        [(np.arange(len(one.rows)) >= start) & (np.arange(len(one.rows)) < end)
+         for one, (start, end) in zip(seen, hidden, strict=True)]
+    )  # fmt: skip
+    known = ~unrecorded & (labels.risk >= 0)
+    labelled = replace(
+        columns,
+        risk=np.where(known, labels.risk, UNLABELLED).astype(np.int8),
+        score=np.where(known, np.round(labels.score, 3), np.nan),
+        label_source=np.where(known, SOURCE_AUTO, SOURCE_NONE).astype(np.int8),
+    )
+    kept = np.flatnonzero(place < ROWS_PER_DEVICE)
+    rows = labelled.take(kept)
+    foretold = Foretold.nothing()
+    if futures:
+        state = HiddenState.concatenate([one.state.take(one.rows) for one in seen]).take(kept)
+        foretold = foretell(rows, state, futures=futures, lost=collector.lost, seed=[seed, numbers.start])
+    return Cohort(rows, foretold)
 
 
-class _Device:
-    """One device. Calm, its p99 follows the load as an M/M/1 queue's does, service / (1 - utilisation); an incident
-    takes the response time from there to its peak, and queue depth follows by Little's law."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One device as its collector saw it: the rows that arrived (places in its history) and their columns."""
 
-    def __init__(self, device_id: str, number: int, random: np.random.Generator) -> None:
-        self.device_id = device_id
-        self.random = random
-        self.device_class = class_of(number)
-        self.workload = WORKLOADS[int(random.integers(len(WORKLOADS)))]
-        self.slo = DEFAULT_SLO_MS[self.device_class.name]
-        self.size = float(random.uniform(0.75, 1.25))
-        self.calm = CALM * float(random.uniform(0.9, 1.1))
-        self.phase = float(random.uniform(-2, 2))
-        self.is_blind = bool(random.random() < BLIND_SHARE)
-        self.start = int(random.integers(ROWS_PER_WEEK))
-
-    def insights(self, incidents: Sequence[Incident]) -> list[Insight]:
-        """ROWS_PER_DEVICE + HORIZON_MARGIN rows without labels, those that arrived of a few more."""
-        count = ROWS_PER_DEVICE + HORIZON_MARGIN + LOST_MARGIN
-        jitter = np.exp(self.random.normal(0, self.workload.swing, count))
-        utilisation = np.minimum(MEAN_UTILISATION * self._diurnal(count) * jitter, HIGHEST_UTILISATION)
-        ratio, factor, errors, anomalous = self._hidden(incidents, utilisation)
-        p99 = ratio * self.slo * np.exp(self.random.normal(0, NOISE, count))
-        average = p99 / TAIL * np.exp(self.random.normal(0, 0.04, count))
-        p95 = np.minimum(average * TAIL_95 * np.exp(self.random.normal(0, 0.03, count)), p99)
-        total = np.minimum(self.device_class.iops * self.size * utilisation * factor, 1.02 * self._limit())
-        reads = np.clip(self.random.normal(self.workload.reads, 0.03, count), 0.05, 0.95)
-        sizes = self.workload.io_size_kib * np.exp(self.random.normal(0, 0.06, count))
-        sequential = np.clip(self.random.normal(self.workload.sequential, 0.03, count), 0, 1)
-        measured: dict[str, Any] = {
-            "read_iops": np.round(total * reads, 2),
-            "write_iops": np.round(total * (1 - reads), 2),
-            "avg_latency_ms": np.round(average, 4),
-            "p95_latency_ms": np.round(p95, 4),
-            "p99_latency_ms": np.round(p99, 4),
-            "error_rate": np.round(errors, 6),
-            "io_size_kib": np.round(sizes, 2),
-            "sequential_ratio": np.round(sequential, 3),
-        }
-        rows = zip(*(column.tolist() for column in measured.values()), strict=True)
-        arrived = (self.random.random(count) >= LOST_SHARE).tolist()
-        everything = [
-            self._insight(row, bool(anomalous[row]), dict(zip(measured, values, strict=True)))
-            for row, values in enumerate(rows)
-            if arrived[row]
-        ]
-        return everything[: ROWS_PER_DEVICE + HORIZON_MARGIN]
-
-    def _limit(self) -> float:
-        """What a provisioned device may complete; others complete what they can."""
-        limit = round(0.6 * self.device_class.iops * self.size)
-        return float(limit) if self.device_class.provisioned else math.inf
-
-    def _diurnal(self, count: int) -> Floats:
-        """Load over its mean: a peak in the afternoon, quieter at the weekend."""
-        hours = (self.start + np.arange(count)) * INTERVAL_SECONDS / 3600
-        weekend = np.where((hours // 24) % 7 >= 5, 0.75, 1.0)
-        swing: Floats = (1 + 0.25 * np.sin(2 * np.pi * (hours - 9 + self.phase) / 24)) * weekend
-        return swing
-
-    def _hidden(
-        self, incidents: Sequence[Incident], utilisation: Floats
-    ) -> tuple[Floats, Floats, Floats, npt.NDArray[np.bool_]]:
-        """The hidden state: p99 over SLO before noise, factor on completed operations, error rate, in an incident."""
-        count = len(utilisation)
-        ratio = self.calm * (1 - MEAN_UTILISATION) / (1 - utilisation)
-        factor, anomalous = np.ones(count), np.zeros(count, np.bool_)
-        errors = np.abs(self.random.normal(0, 2e-5, count))
-        blips = self.random.random(count) < BLIP_PROBABILITY
-        ratio[blips] = self.random.uniform(1.3, 1.8, int(blips.sum()))
-        for incident in incidents:
-            kind = incident.kind
-            rows = np.arange(max(0, incident.start), min(count, incident.start + incident.rows))
-            peak = float(self.random.uniform(*kind.peak))
-            if kind.name == "checkpoints":
-                period = CHECKPOINT_PERIODS[int(self.random.integers(len(CHECKPOINT_PERIODS)))]
-                rows = rows[(rows - incident.start) % period == 0]
-            depth = self._course(incident, rows)
-            ratio[rows] = ratio[rows] ** (1 - depth) * peak**depth
-            factor[rows] = 1 + (kind.load - 1) * depth
-            errors[rows] += kind.errors * depth**2
-            anomalous[rows] = (kind.name != "checkpoints") & (depth > ANOMALY_DEPTH)
-        return ratio, factor, errors, anomalous
-
-    def _course(self, incident: Incident, rows: npt.NDArray[np.int64]) -> Floats:
-        """0 outside, 1 at the peak: straight lines up and down, in the logarithm of the latency."""
-        up = float(self.random.integers(incident.kind.build_up[0], incident.kind.build_up[1] + 1))
-        down = float(self.random.integers(incident.kind.recovery[0], incident.kind.recovery[1] + 1))
-        if self.random.random() < SUDDEN_SHARE:
-            up = SUDDEN_ROWS
-        since, until = rows - incident.start + 1, incident.start + incident.rows - rows
-        course: Floats = np.clip(np.minimum(since / up, until / down), 0, 1)
-        return course
-
-    def _insight(self, row: int, anomalous: bool, measured: dict[str, Any]) -> Insight:
-        """Little's law (queue = throughput x response time) and bandwidth = operations x size hold to the last bit."""
-        total = measured["read_iops"] + measured["write_iops"]
-        known = measured | {"sequential_ratio": None} if self.is_blind else measured
-        return Insight(
-            device_id=self.device_id,
-            timestamp=START + timedelta(seconds=(self.start + row + 1) * INTERVAL_SECONDS),
-            interval_seconds=INTERVAL_SECONDS,
-            bandwidth_mbps=total * measured["io_size_kib"] * 1024 / 1e6,
-            queue_depth=total * measured["avg_latency_ms"] / 1000,
-            provisioned_iops=self._limit() if self.device_class.provisioned else None,
-            latency_slo_ms=self.slo,
-            device_class=self.device_class.name,
-            workload_type=self.workload.name,
-            alert=measured["p99_latency_ms"] > ALERT_RATIO * self.slo,
-            is_anomaly=anomalous,
-            **known,
-        )
+    rows: npt.NDArray[np.int64]
+    columns: dict[str, npt.NDArray[Any]]
+    state: HiddenState
 
 
-def _labelled(insights: Sequence[Insight], hidden: tuple[int, int]) -> list[Insight]:
-    """The rows that are kept, with what happened next except in the stretch that nobody recorded."""
-    labels = label(InsightColumns.from_insights(insights))
-    return [
-        insight
-        if hidden[0] <= row < hidden[1] or labels.risk[row] < 0
-        else replace(
-            insight,
-            risk_level=RISK_LEVELS[int(labels.risk[row])],
-            performance_score=round(float(labels.score[row]), 3),
-            label_source="auto",
-        )
-        for row, insight in enumerate(insights[:ROWS_PER_DEVICE])
-    ]
+def _seen(number: int, incidents: Sequence[Incident], seed: int, collector: Collector) -> _Seen:
+    random = np.random.default_rng([seed, number, 1])
+    device = Device.drawn(number, random)
+    courses: list[Course] = [course_of(incident, random) for incident in incidents]
+    needed = ROWS_PER_DEVICE + HORIZON_MARGIN
+    count = math.ceil(needed / (1 - collector.lost - collector.outages)) + OUTAGE_ROWS[1]
+    measured = telemetry(device, courses, count, [seed, number, 2])
+    faults = np.random.default_rng([seed, number, 3])
+    rows = np.flatnonzero(_arrived(collector, count, faults))[:needed]
+    state = HiddenState.of(device, courses, count)
+    seconds = START.timestamp() + (device.start + np.arange(count) + 1) * INTERVAL_SECONDS
+    if collector.skew_seconds:
+        offset = faults.uniform(-collector.skew_seconds, collector.skew_seconds)
+        jitter = faults.normal(0, SKEW_JITTER * collector.skew_seconds, count)
+        seconds = np.round(seconds + offset + np.clip(jitter, -INTERVAL_SECONDS / 4, INTERVAL_SECONDS / 4), 3)
+    for name in NULLABLE if collector.nulls else ():
+        measured[name] = np.where(faults.random(count) < collector.nulls, np.nan, measured[name])
+    columns: dict[str, npt.NDArray[Any]] = {
+        **measured,
+        "device": np.full(count, number),
+        "time_seconds": seconds,
+        "provisioned_iops": np.full(count, device.limit_iops if device.device_class.provisioned else np.nan),
+        "latency_slo_ms": np.full(count, device.slo_ms),
+        "device_class": np.full(count, _CLASS_NAMES.index(device.device_class.name), np.int32),
+        "workload_type": np.full(count, WORKLOAD_TYPES.index(device.workload.name), np.int8),
+    }
+    return _Seen(rows, {name: values[rows] for name, values in columns.items()}, state)
+
+
+_CLASS_NAMES: Final = tuple(sorted(c.name for c in CLASSES))
+
+
+def _arrived(collector: Collector, count: int, random: np.random.Generator) -> npt.NDArray[np.bool_]:
+    arrived = random.random(count) >= collector.lost
+    rate = collector.outages / (sum(OUTAGE_ROWS) / 2)
+    for start in np.flatnonzero(random.random(count) < rate).tolist():
+        arrived[start : start + int(random.integers(OUTAGE_ROWS[0], OUTAGE_ROWS[1] + 1))] = False
+    return arrived
+
+
+def _columns(parts: Sequence[dict[str, npt.NDArray[Any]]], seed: int) -> InsightColumns:
+    """Columns of devices in ascending order of number, which is that of their ids (six digits)."""
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    count = len(whole["device"])
+    numbers, device = np.unique(whole.pop("device"), return_inverse=True)
+    whole["interval_seconds"] = np.full(count, INTERVAL_SECONDS)
+    return InsightColumns(
+        devices=tuple(f"synthetic-{seed}-{number:06d}" for number in numbers.tolist()),
+        device_classes=_CLASS_NAMES,
+        device=device.astype(np.int32),
+        risk=np.full(count, UNLABELLED, np.int8),
+        score=np.full(count, np.nan),
+        label_source=np.full(count, SOURCE_NONE, np.int8),
+        **whole,
+    )

@@ -82,6 +82,17 @@ def persistence(columns: InsightColumns) -> tuple[Int8s, Floats]:
     return np.maximum(risk, LOW).astype(np.int8), score
 
 
+def breaches(columns: InsightColumns) -> Int8s:
+    """Whether the row's own interval is above its SLO, by p99 where the row has it, else by the mean: 1, 0, -1 unknown."""
+    slo_p99, slo_avg = slo_ms(columns)
+    has_p99 = ~np.isnan(columns.p99_latency_ms)
+    latency = np.where(has_p99, columns.p99_latency_ms, columns.avg_latency_ms)
+    slo = np.where(has_p99, slo_p99, slo_avg)
+    idle = columns.read_iops + columns.write_iops == 0.0
+    known = idle | ~(np.isnan(latency) | np.isnan(slo))
+    return np.where(known, ~idle & (latency > slo), -1).astype(np.int8)
+
+
 def score_of(latency_ms: float, slo_ms: float, error_rate: float, queue_depth: float, total_iops: float) -> float:
     """performance_score of one row, 0-100: 100 x the weighted mean of the terms whose inputs are known (not NaN).
 
@@ -159,7 +170,7 @@ def _spans(device, time, interval, ahead, first, end):  # type: ignore[no-untype
 
 
 @compiled
-def _judge_rows(first, end, least, p99, avg, iops, errors, queue, slo_p99, slo_avg, risk, score):  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917 - the compiler takes arrays
+def judge_rows(first, end, least, p99, avg, iops, errors, queue, slo_p99, slo_avg, risk, score):  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917 - the compiler takes arrays
     for i in range(len(risk)):
         has_p99 = False
         for j in range(first[i], end[i]):
@@ -208,7 +219,7 @@ def _judge(columns: InsightColumns, *, ahead: bool) -> tuple[Int8s, Floats]:
     _spans(columns.device, columns.time_seconds, columns.interval_seconds, ahead, first, end)
     slo_p99, slo_avg = slo_ms(columns)
     risk, score = np.empty(count, np.int8), np.empty(count)
-    _judge_rows(
+    judge_rows(
         first,
         end,
         LEAST_HORIZON_ROWS if ahead else 1,

@@ -51,6 +51,15 @@ def _add_generate(commands: argparse._SubParsersAction[_Parser]) -> None:
     generate.add_argument("--records", type=int, default=10_000)
     generate.add_argument("--seed", type=int, default=7)
     generate.add_argument("--output", type=Path)
+    generate.add_argument("--collector", choices=("good", "realistic"), default="good", help="gaps, nulls, clock skew")
+    for name, meaning in (
+        ("lost", "share of rows lost one by one"),
+        ("outages", "share of rows lost in stretches"),
+        ("nulls", "share of null cells"),
+        ("skew-seconds", "how far a device's clock may be off"),
+    ):
+        generate.add_argument(f"--{name}", type=float, help=f"{meaning}; the collector's otherwise")
+    generate.add_argument("--futures", type=int, help="simulated for each row by the oracle; 0: no oracle")
     generate.set_defaults(command=_generate)
 
 
@@ -86,10 +95,16 @@ def _add_evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _generate(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
-    from training_container.generate import generate_files
+    from training_container.generate import chosen_collector, generate_files
 
-    output = arguments.output or paths.processing_output("generated")
-    generate_files(records=arguments.records, seed=arguments.seed, output=output, by_hand=arguments.output is not None)
+    generate_files(
+        records=arguments.records,
+        seed=arguments.seed,
+        output=arguments.output or paths.processing_output("generated"),
+        by_hand=arguments.output is not None,
+        collector=chosen_collector(arguments.collector, vars(arguments)),
+        futures=arguments.futures,
+    )
 
 
 def _engineer(arguments: argparse.Namespace, paths: ContainerPaths) -> None:

@@ -16,7 +16,8 @@ from insights.columns import InsightColumns
 from insights.feature_table import FEATURE_NAMES
 from insights.features import compute_features
 from insights.files import UnreadableFile, read_insights
-from insights.labels import Labels, given_labels, label, persistence
+from insights.labels import Labels, breaches, given_labels, label, persistence
+from insights.oracle import ORACLE, Foretold
 from insights.preprocessing import Preprocessing, feature_statistics
 from insights.schema import LABEL_SOURCES, RISK_LEVELS, InvalidInsight
 from insights.splits import SPLITS, TooFewGroups, assign_by_time, assign_splits, rows_of, worst_levels
@@ -49,7 +50,7 @@ def engineer(
     output.mkdir(parents=True, exist_ok=True)
     table = as_table(columns, features, labelled)
     write_table(table, output / "features", table_format)
-    write_splits(output, columns, features, labelled, row_split, table, table_format)
+    write_splits(output, columns, features, labelled, row_split, table, table_format, find_foretold(source))
     _write_json(output / "splits.json", memory)
     _write_json(output / "engineer.json", counts(columns, labelled, row_split))
     train_rows = features[(row_split == "train") & (labelled.source >= 0)]
@@ -83,6 +84,12 @@ def insight_files(folder: Path) -> Iterator[Path]:
         below = path.relative_to(folder).parts[:-1]
         if path.is_file() and path.name.endswith(INSIGHT_ENDINGS) and not beside and not set(below) & BESIDE_FOLDERS:
             yield path
+
+
+def find_foretold(source: Path) -> Foretold:
+    """What the generator's oracle foretold of these insights: beside the file, or anywhere below the folder; else nothing."""
+    found = sorted(source.rglob(ORACLE)) if source.is_dir() else [source.with_name(ORACLE)]
+    return Foretold.read(found[0]) if found and found[0].is_file() else Foretold.nothing()
 
 
 def choose_labels(columns: InsightColumns, labels: str) -> Labels:
@@ -135,10 +142,13 @@ def write_splits(
     row_split: npt.NDArray[np.str_],
     table: pd.DataFrame,
     table_format: str,
+    foretold: Foretold,
 ) -> None:
     """Each split's labelled rows as a file for people and as columns for training."""
     (output / "columnar").mkdir(exist_ok=True)
     naive_risk, naive_score = persistence(columns)
+    above_slo = breaches(columns)
+    oracle_risk, oracle_score = foretold.of(columns)
     for name in SPLITS:
         rows = (row_split == name) & (labels.source >= 0)
         Split(
@@ -150,6 +160,12 @@ def write_splits(
             time=columns.time_seconds[rows],
             persistence_risk=naive_risk[rows].astype(np.int8),
             persistence_score=naive_score[rows].astype(np.float32),
+            device_class=columns.device_class[rows],
+            device_classes=np.array(columns.device_classes, np.str_),
+            workload=columns.workload_type[rows],
+            breach=above_slo[rows],
+            oracle_risk=oracle_risk[rows],
+            oracle_score=oracle_score[rows],
         ).write(output / "columnar" / f"{name}.npz")
         write_table(table[rows], output / CSV_NAMES[name], table_format)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,16 @@ from insights.feature_table import FEATURE_NAMES
 from training_container.errors import UnusableInput
 
 
+_NAMES = frozenset({"devices", "device_classes"})
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Rows by device and time. X (n, 25) in the table's order, NaN unknown; risk -1 and score NaN where unlabelled."""
+    """Rows by device and time. X (n, 25) in the table's order, NaN unknown; risk -1 and score NaN where unlabelled.
+
+    `device`, `device_class` and `workload` (of WORKLOAD_TYPES) are codes, -1 unknown; `breach` says whether the row's
+    own interval is above its SLO (1 yes, 0 no, -1 unknown); the oracle's are -1 and NaN where the source knows no truth.
+    """
 
     X: npt.NDArray[np.float32]
     risk: npt.NDArray[np.int8]
@@ -25,6 +33,12 @@ class Split:
     time: npt.NDArray[np.float64]
     persistence_risk: npt.NDArray[np.int8]
     persistence_score: npt.NDArray[np.float32]
+    device_class: npt.NDArray[np.int32]
+    device_classes: npt.NDArray[np.str_]
+    workload: npt.NDArray[np.int8]
+    breach: npt.NDArray[np.int8]
+    oracle_risk: npt.NDArray[np.int8]
+    oracle_score: npt.NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.risk)
@@ -33,17 +47,11 @@ class Split:
         """The rows that have the label of the model kind."""
         return self.take(self.risk >= 0 if kind == "risk" else ~np.isnan(self.score))
 
-    def take(self, rows: npt.NDArray[np.bool_]) -> Split:
-        return Split(
-            self.X[rows],
-            self.risk[rows],
-            self.score[rows],
-            self.device[rows],
-            self.devices,
-            self.time[rows],
-            self.persistence_risk[rows],
-            self.persistence_score[rows],
-        )
+    def take(self, rows: npt.NDArray[Any]) -> Split:
+        """The rows of a mask or an index; names stay whole, so codes keep their meaning."""
+        return Split(**{
+            slot: getattr(self, slot) if slot in _NAMES else getattr(self, slot)[rows] for slot in self.__slots__
+        })
 
     def write(self, path: Path) -> None:
         arrays = {name: getattr(self, name) for name in self.__slots__}

@@ -119,7 +119,7 @@ class TrainModels(Construct):
             self,
             "ListGenerated",
             "aws-sdk:s3:listObjectsV2",
-            {"Bucket": expression("$run.bucket"), "Prefix": expression("$run.raw_prefix & 'generated/'")},
+            {"Bucket": expression("$run.bucket"), "Prefix": expression("$run.raw_prefix & 'generated/part-'")},
             timeout=cdk.Duration.minutes(1),
             # One page: 1,000 parts. The generator writes a few.
             output=expression("{'keys': [$states.result.Contents.Key]}"),

@@ -9,7 +9,8 @@ import pytest
 from insights.columns import InsightColumns
 from insights.features import compute_features
 from insights.files import write_json
-from insights.generator import generate, statistics
+from insights.fleet_statistics import FleetStatistics
+from insights.generator import REALISTIC, Collector, generate, generate_cohorts
 from insights.labels import label, persistence
 from insights.schema import RISK_LEVELS, Insight
 from insights.splits import SPLITS, assign_splits, rows_of, worst_levels
@@ -29,7 +30,7 @@ def by_device(fleet: list[Insight]) -> dict[str, list[Insight]]:
 
 def test_the_default_fleet_has_the_documented_size_mix_and_ids(fleet: list[Insight]) -> None:
     assert len(fleet) == len({(insight.device_id, insight.timestamp) for insight in fleet}) == 10_000
-    assert set(by_device(fleet)) == {f"synthetic-7-{number:04d}" for number in range(80)}
+    assert set(by_device(fleet)) == {f"synthetic-7-{number:06d}" for number in range(157)}
     labelled = Counter(insight.risk_level for insight in fleet if insight.risk_level)
     assert labelled.total() == pytest.approx(8_000, abs=100)
     for level, percent in (("low", 50), ("medium", 30), ("high", 15), ("critical", 5)):
@@ -75,7 +76,7 @@ def test_the_labels_are_the_rule_on_what_came_next(fleet: list[Insight]) -> None
     found = label(stripped)
     last = np.array([rows[-1].timestamp.timestamp() for rows in by_device(fleet).values()])[columns.device]
     whole = (columns.risk >= 0) & (columns.time_seconds + 6.5 * 300 <= last)
-    assert whole.sum() > 7_000
+    assert whole.sum() > 6_500
     np.testing.assert_array_equal(found.risk[whole], columns.risk[whole])
     np.testing.assert_allclose(found.score[whole], columns.score[whole], atol=0.001)
     assert (columns.label_source[columns.risk >= 0] == 0).all()
@@ -126,14 +127,59 @@ def test_nonsense_is_refused() -> None:
         list(generate(0))
     with pytest.raises(ValueError, match="seed -1"):
         list(generate(5, -1))
+    with pytest.raises(ValueError, match=r"nulls is 0\.6"):
+        Collector(nulls=0.6)
+    with pytest.raises(ValueError, match="skew_seconds is 150"):
+        Collector(skew_seconds=150)
     with pytest.raises(ValueError, match="no insights"):
-        statistics([])
+        FleetStatistics().to_json()
 
 
-def test_the_statistics_count_what_is_there(fleet: list[Insight]) -> None:
-    counted = json.loads(json.dumps(statistics(fleet)))
-    assert (counted["records"], counted["devices"]) == (10_000, 80)
+def test_the_statistics_count_what_is_there() -> None:
+    statistics = FleetStatistics()
+    for cohort in generate_cohorts(futures=5):
+        statistics.add(cohort.columns, cohort.foretold)
+    counted = json.loads(json.dumps(statistics.to_json()))
+    assert (counted["records"], counted["devices"]) == (10_000, 157)
     assert list(counted["risk_counts"]) == list(RISK_LEVELS)
-    assert sum(counted["risk_counts"].values()) == counted["labelled"]
+    assert sum(counted["risk_counts"].values()) == counted["labelled"] == counted["oracle_rows"]
     assert sum(counted["risk_shares"].values()) == pytest.approx(1)
     assert sum(counted["device_classes"].values()) == sum(counted["workload_types"].values()) == 10_000
+
+
+@pytest.mark.parametrize(("records", "seed"), [(10_000, 1), (10_000, 2), (12_345, 3), (15_000, 4), (200_000, 7)])
+def test_the_mix_holds_for_other_seeds_and_sizes(records: int, seed: int) -> None:
+    statistics = FleetStatistics()
+    for cohort in generate_cohorts(records, seed, futures=0):
+        statistics.add(cohort.columns)
+    counted = statistics.to_json()
+    assert counted["records"] == records
+    for level, share in (("low", 0.50), ("medium", 0.30), ("high", 0.15), ("critical", 0.05)):
+        assert counted["risk_shares"][level] == pytest.approx(share, abs=0.02), level
+    assert counted["labelled_share"] == pytest.approx(0.80, abs=0.01)
+    assert counted["anomaly_share"] == pytest.approx(0.20, abs=0.02)
+
+
+def test_cohorts_are_the_same_rows_as_columns(fleet: list[Insight]) -> None:
+    streamed = [insight for cohort in generate_cohorts(futures=0) for insight in cohort.columns.insights()]
+    assert streamed == fleet
+
+
+def test_a_realistic_collector_loses_blurs_and_shifts_but_changes_no_measurement(fleet: list[Insight]) -> None:
+    seen = list(generate(collector=REALISTIC))
+    assert len(seen) == 10_000
+    columns = InsightColumns.from_insights(seen)
+    assert np.isnan(columns.p99_latency_ms).mean() == pytest.approx(0.02, abs=0.005)
+    offset = np.abs((columns.time_seconds + 150) % 300 - 150)
+    assert 0.5 < np.median(offset) < 2.0
+    assert offset.max() < 4.0
+    steps = np.diff(columns.time_seconds)[np.diff(columns.device) == 0]
+    assert (steps > 0).all()
+    missing = (np.round(steps / 300) - 1).sum() / len(steps)
+    assert 0.008 < missing < 0.03
+    assert steps.max() > 3 * 300
+    slots = {(insight.device_id, round(insight.timestamp.timestamp() / 300)): insight for insight in fleet}
+    both = [(slots[key], i) for i in seen if (key := (i.device_id, round(i.timestamp.timestamp() / 300))) in slots]
+    assert len(both) > 9_000
+    assert all(good.read_iops == real.read_iops for good, real in both)
+    assert all(real.p99_latency_ms in {None, good.p99_latency_ms} for good, real in both)

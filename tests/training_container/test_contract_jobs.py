@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from insights.oracle import Foretold
 from tests.training_container.conftest import Pipeline
 from training_container.__main__ import main
 
@@ -26,12 +27,13 @@ def give(root: Path, name: str, source: Path, as_name: str) -> None:
     (folder / as_name).write_bytes(source.read_bytes())
 
 
-def test_generate_leaves_parts_of_insights_and_nothing_else(root: Path):
+def test_generate_leaves_parts_of_insights_and_what_its_oracle_foretold(root: Path):
     assert main(["generate", "--records", "300", "--seed", "3"]) == 0
 
-    parts = list((root / "processing" / "output" / "generated").iterdir())
-    assert [part.name for part in parts] == ["part-00000.json"]
-    assert len(json.loads(parts[0].read_text())) == 300
+    generated = root / "processing" / "output" / "generated"
+    assert {path.name for path in generated.iterdir()} == {"part-00000.json", "oracle.npz"}
+    assert len(json.loads((generated / "part-00000.json").read_text())) == 300
+    assert len(Foretold.read(generated / "oracle.npz").risk) == 300
 
 
 def test_engineer_reads_an_export_and_does_without_an_earlier_memory(root: Path, pipeline: Pipeline):
