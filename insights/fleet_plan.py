@@ -48,7 +48,7 @@ WORKLOADS: Final = (
 
 
 class Kind(NamedTuple):
-    """An incident: its share of a cohort's rows, lengths in rows, and the p99 over SLO that its peak reaches."""
+    """An incident: its share of a cohort's recorded rows, lengths in rows, and the p99 over SLO that its peak reaches."""
 
     name: str
     share: float
@@ -65,19 +65,23 @@ class Kind(NamedTuple):
     """Spikes every few rows instead of a plateau; the source does not flag them."""
 
 
-# Shares are of all rows; a build-up's first half and a recovery's second half are not yet, or no more, at the level.
+# Shares are of the recorded rows; a build-up's first half and a recovery's second half are not yet, or no more, at the level.
 KINDS: Final = (
-    Kind("failing media", 0.042, (28, 38), (13, 17), (7, 10), (2.6, 3.6), 0.80, 0.035, ("nvme", "hdd")),
-    Kind("saturation", 0.033, (32, 42), (13, 17), (7, 10), (6.5, 9.5), 0.70, 0.006),
-    Kind("burst credits spent", 0.06, (46, 72), (14, 18), (8, 11), (2.0, 3.0), 0.55, 0.0, ("ssd-burst",)),
-    Kind("provisioned cap hit", 0.06, (46, 72), (14, 18), (8, 11), (2.0, 3.0), 1.80, 0.0, ("provisioned",)),
-    Kind("noisy neighbour", 0.080, (46, 72), (14, 18), (8, 11), (2.0, 2.9), 0.85),
-    Kind("checkpoints", 0.290, (90, 180), (2, 3), (2, 3), (1.4, 1.65), 1.35, is_periodic=True),
+    Kind("failing media", 0.036, (28, 38), (13, 17), (7, 10), (2.6, 3.6), 0.80, 0.035, ("nvme", "hdd")),
+    Kind("saturation", 0.0275, (32, 42), (13, 17), (7, 10), (6.5, 9.5), 0.70, 0.006),
+    Kind("burst credits spent", 0.05, (46, 72), (14, 18), (8, 11), (2.0, 3.0), 0.55, 0.0, ("ssd-burst",)),
+    Kind("provisioned cap hit", 0.05, (46, 72), (14, 18), (8, 11), (2.0, 3.0), 1.80, 0.0, ("provisioned",)),
+    Kind("noisy neighbour", 0.066, (46, 72), (14, 18), (8, 11), (2.0, 2.9), 0.85),
+    Kind("checkpoints", 0.284, (90, 180), (1, 1), (1, 1), (1.4, 1.65), 1.35, is_periodic=True),
 )
 
 
 CALM_ROWS_BETWEEN: Final = 6
 UNRECORDED_SHARE: Final = 0.20
+RECORDED: Final = (round(UNRECORDED_SHARE * ROWS_PER_DEVICE), ROWS_PER_DEVICE + 3)
+"""Rows of a device that the labels of its recorded part are about, in the mean: what the mix is planned for."""
+LEAST_WANTED: Final = 16
+"""Rows that a kind may lack in a cohort: less than what one more incident would add."""
 CHECKPOINT_PERIODS: Final = (3, 4, 5)
 SUDDEN_SHARE: Final = 0.08
 SUDDEN_ROWS: Final = 2
@@ -111,7 +115,7 @@ def course_of(incident: Incident, random: np.random.Generator) -> Course:
     peak = float(random.uniform(*kind.peak))
     period = CHECKPOINT_PERIODS[int(random.integers(len(CHECKPOINT_PERIODS)))] if kind.is_periodic else 1
     is_sudden = random.random() < SUDDEN_SHARE
-    return Course(incident, SUDDEN_ROWS if is_sudden else build_up, recovery, peak, period)
+    return Course(incident, min(SUDDEN_ROWS, build_up) if is_sudden else build_up, recovery, peak, period)
 
 
 def onset_rates(device_class: str) -> list[float]:
@@ -130,25 +134,27 @@ def plan(numbers: range, random: np.random.Generator) -> list[list[Incident]]:
     plans: list[list[Incident]] = [[] for _ in numbers]
     for kind in KINDS:
         hosts = [place for place, number in enumerate(numbers) if class_of(number).name in kind.classes]
-        budget = kind.share * len(numbers) * ROWS_PER_DEVICE
-        while budget >= kind.rows[0] / 2:
-            rows = int(random.integers(kind.rows[0], kind.rows[1] + 1))
-            if not _place(plans, hosts, kind, rows, random):
+        wanted = kind.share * len(numbers) * (RECORDED[1] - RECORDED[0])
+        while wanted >= LEAST_WANTED:
+            placed = _place(plans, hosts, kind, random)
+            if placed is None:
                 break
-            budget -= min(rows, ROWS_PER_DEVICE)
+            wanted -= max(0, min(placed.start + placed.rows, RECORDED[1]) - max(placed.start, RECORDED[0]))
     return plans
 
 
 def _place(
-    plans: list[list[Incident]], hosts: Sequence[int], kind: Kind, rows: int, random: np.random.Generator
-) -> bool:
-    """Puts the incident on a device with room for it, a critical one where none is yet: levels should meet in few groups."""
+    plans: list[list[Incident]], hosts: Sequence[int], kind: Kind, random: np.random.Generator
+) -> Incident | None:
+    """Puts an incident on a device with room for it, a critical one where none is yet: levels should meet in few groups."""
+    rows = int(random.integers(kind.rows[0], kind.rows[1] + 1))
     for host in sorted(random.permutation(hosts).tolist(), key=lambda host: kind.errors > 0 and bool(plans[host])):
         starts = [start for start in _starts(rows) if _is_free(plans[host], start, rows)]
         if starts:
-            plans[host].append(Incident(kind, int(random.choice(starts)), rows))
-            return True
-    return False
+            incident = Incident(kind, int(random.choice(starts)), rows)
+            plans[host].append(incident)
+            return incident
+    return None
 
 
 def _starts(rows: int) -> range:
@@ -163,13 +169,13 @@ def _is_free(incidents: Sequence[Incident], start: int, rows: int) -> bool:
     return all(start >= other.start + other.rows + gap or start + rows + gap <= other.start for other in incidents)
 
 
-def unrecorded_stretches(devices: int, random: np.random.Generator) -> list[tuple[int, int]]:
-    """Per device the stretch of rows whose outcome nobody recorded, a fifth of all rows together."""
+def unrecorded_rows(devices: int, random: np.random.Generator) -> list[int]:
+    """Per device how many of its first rows nobody recorded the outcome of (recording begins some time after a device
+    has joined), a fifth of all rows together."""
     shares = random.uniform(0.05, 0.35, devices)
     shares *= UNRECORDED_SHARE / shares.mean()
-    lengths = np.round(shares * ROWS_PER_DEVICE).astype(int)
-    starts = [int(random.integers(0, ROWS_PER_DEVICE - length + 1)) for length in lengths]
-    return [(start, start + int(length)) for start, length in zip(starts, lengths, strict=True)]
+    rows: list[int] = np.round(shares * ROWS_PER_DEVICE).astype(int).tolist()
+    return rows
 
 
 def class_of(number: int) -> DeviceClass:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from insights.columns import InsightColumns
 from insights.fleet_physics import INTERVAL_SECONDS, Device, telemetry
-from insights.fleet_plan import CLASSES, ROWS_PER_DEVICE, Course, Incident, course_of, plan, unrecorded_stretches
+from insights.fleet_plan import CLASSES, ROWS_PER_DEVICE, Course, Incident, course_of, plan, unrecorded_rows
 from insights.labels import SOURCE_AUTO, SOURCE_NONE, UNLABELLED, label
 from insights.oracle import FUTURES, Foretold, HiddenState, foretell
 from insights.schema import WORKLOAD_TYPES, Insight
@@ -94,15 +94,12 @@ def generate_cohorts(
 def _cohort(numbers: range, seed: int, collector: Collector, futures: int) -> Cohort:
     random = np.random.default_rng([seed, numbers.start])
     plans = plan(numbers, random)
-    hidden = unrecorded_stretches(len(numbers), random)
+    hidden = unrecorded_rows(len(numbers), random)
     seen = [_seen(number, incidents, seed, collector) for number, incidents in zip(numbers, plans, strict=True)]
     columns = _columns([one.columns for one in seen], seed)
     labels = label(columns)
     place = np.concatenate([np.arange(len(one.rows)) for one in seen])
-    unrecorded = np.concatenate(
-        [(np.arange(len(one.rows)) >= start) & (np.arange(len(one.rows)) < end)
-         for one, (start, end) in zip(seen, hidden, strict=True)]
-    )  # fmt: skip
+    unrecorded = place < np.repeat(hidden, [len(one.rows) for one in seen])
     known = ~unrecorded & (labels.risk >= 0)
     labelled = replace(
         columns,

@@ -247,7 +247,7 @@ def _simulate(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917 - the c
                         left = np.random.randint(rows[k, 0], rows[k, 1] + 1)
                         up = np.random.randint(ups[k, 0], ups[k, 1] + 1)
                         if np.random.random() < SUDDEN_SHARE:
-                            up = SUDDEN_ROWS
+                            up = min(up, SUDDEN_ROWS)
                         down = np.random.randint(downs[k, 0], downs[k, 1] + 1)
                         top = np.random.uniform(peaks[k, 0], peaks[k, 1])
                         every = CHECKPOINT_PERIODS[np.random.randint(3)] if periodic[k] else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,9 +50,22 @@ class Split:
 
     def take(self, rows: npt.NDArray[Any]) -> Split:
         """The rows of a mask or an index; names stay whole, so codes keep their meaning."""
-        return Split(**{
-            slot: getattr(self, slot) if slot in _NAMES else getattr(self, slot)[rows] for slot in self.__slots__
-        })
+        return Split(
+            **{slot: getattr(self, slot) if slot in _NAMES else getattr(self, slot)[rows] for slot in self.__slots__}
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Split]) -> Split:
+        """Several splits of one engineering, whose names are the same."""
+        first = parts[0]
+        return cls(
+            **{
+                slot: getattr(first, slot)
+                if slot in _NAMES
+                else np.concatenate([getattr(part, slot) for part in parts])
+                for slot in cls.__slots__
+            }
+        )
 
     def write(self, path: Path) -> None:
         arrays = {name: getattr(self, name) for name in self.__slots__}
