@@ -14,7 +14,6 @@ import numpy.typing as npt
 from insights.feature_table import FEATURE_NAMES
 from training_container.errors import UnusableInput
 
-
 _NAMES = frozenset({"devices", "device_classes"})
 
 
