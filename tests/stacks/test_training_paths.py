@@ -78,7 +78,7 @@ class World:
     def listing(self, request: dict[str, Any]) -> dict[str, Any]:
         if request["Prefix"] == "features/splits.json":
             return {"KeyCount": 1, "Contents": [{"Key": request["Prefix"]}]} if self.has_splits else {"KeyCount": 0}
-        return {"KeyCount": 1, "Contents": [{"Key": f"{request['Prefix']}part-00000.json"}]}
+        return {"KeyCount": 1, "Contents": [{"Key": f"{request['Prefix']}00000.json"}]}
 
     def judgement(self, request: dict[str, Any]) -> dict[str, Any]:
         kind = request["kind"]
