@@ -89,6 +89,7 @@ def _add_evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
     evaluate = commands.add_parser("evaluate", help="judge a model on the test split, beside its rivals")
     evaluate.add_argument("--kind", choices=KINDS, required=True)
     evaluate.add_argument("--model", type=Path, help="model folder or model.tar.gz")
+    evaluate.add_argument("--live", type=Path, help="the model in service, to be compared with on the same rows")
     evaluate.add_argument("--input", type=Path, help="engineer's output folder")
     evaluate.add_argument("--output", type=Path)
     evaluate.set_defaults(command=_evaluate)
@@ -139,13 +140,14 @@ def _train(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
-    from training_container.evaluate import evaluate
+    from training_container.evaluation.evaluate import evaluate
 
     evaluate(
         arguments.kind,
         model=arguments.model or paths.processing_input("model"),
         features=arguments.input or paths.processing_input("features"),
         output=arguments.output or paths.processing_output("evaluation"),
+        live=arguments.live or paths.processing_input("live"),
     )
 
 

@@ -56,9 +56,26 @@ def expected_calibration_error(true: Levels, probabilities: Floats) -> float:
     """Mean gap between confidence and accuracy over 15 equal bins of confidence (Naeini 2015, Guo 2017)."""
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == true
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    bins = confidence_bins(probabilities)
     gaps = [np.mean(bins == b) * abs(right[bins == b].mean() - confidence[bins == b].mean()) for b in np.unique(bins)]
     return float(np.sum(gaps))
+
+
+def confidence_bins(probabilities: Floats) -> Levels:
+    """(n,) which of the 15 equal bins the confidence of a row falls into."""
+    bins: Levels = np.minimum((probabilities.max(axis=1) * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    return bins
+
+
+def curve_metrics(true: Levels, probabilities: Floats) -> dict[str, dict[str, float]]:
+    """Area under the ROC curve and average precision, each level against the rest, where rows of both are there."""
+    areas: dict[str, dict[str, float]] = {"roc_auc": {}, "average_precision": {}}
+    for index, level in enumerate(RISK_LEVELS):
+        positive = true == index
+        if positive.any() and not positive.all():
+            areas["roc_auc"][level] = float(sk.roc_auc_score(positive, probabilities[:, index]))
+            areas["average_precision"][level] = float(sk.average_precision_score(positive, probabilities[:, index]))
+    return areas
 
 
 def score_metrics(true: Floats, predicted: Floats) -> dict[str, float]:

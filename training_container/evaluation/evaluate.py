@@ -1,0 +1,78 @@
+"""evaluate: one model on the test split, beside its rivals; metrics.json for the gate, report.html for people."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from training_container.errors import UnusableInput
+from training_container.evaluation.bootstrap import DeviceBootstrap
+from training_container.evaluation.importance import importance
+from training_container.evaluation.judge_performance import judge_performance
+from training_container.evaluation.judge_risk import judge_risk
+from training_container.evaluation.limits import cannot_be_judged
+from training_container.evaluation.report import write_report
+from training_container.model_folder import GOLDEN, extracted, read_preprocessing
+from training_container.predictor import Predictor
+from training_container.sagemaker_contract import cores
+from training_container.split_file import Split
+
+
+def evaluate(kind: str, *, model: Path, features: Path, output: Path, live: Path | None = None) -> None:
+    """Write metrics.json, report.html and the model's golden.json; raises UnusableInput where nothing can be judged.
+
+    `live` is the model in service, a folder or model.tar.gz; one that is missing or an empty folder means there is none.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    train, test = (Split.read(features / "columnar", name).labelled(kind) for name in ("train", "test"))
+    for name, rows in (("training", train), ("test", test)):
+        if len(rows) == 0:
+            raise UnusableInput(
+                f"the {name} split has no row labelled for {kind}; a model that cannot be judged cannot go live"
+            )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = extracted(model, Path(scratch))
+        predictor = _loaded(folder, kind)
+        preprocessing = read_preprocessing(folder)
+        shutil.copy(folder / GOLDEN, output / GOLDEN)
+    in_service, untold = live_model(live, kind)
+    judge = judge_risk if kind == "risk" else judge_performance
+    metrics = {
+        "kind": kind,
+        **counts(test),
+        **judge(predictor, in_service, train, test, preprocessing, DeviceBootstrap.of(test)),
+        "importance": importance(predictor, test),
+        "cannot_be_judged": [*cannot_be_judged(kind, train, test), *untold],
+    }
+    (output / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n")
+    write_report(predictor, test, metrics, output / "report.html")
+    print(
+        json.dumps({name: value for name, value in metrics.items() if isinstance(value, int | float | str)}), flush=True
+    )
+
+
+def live_model(live: Path | None, kind: str) -> tuple[Predictor | None, list[str]]:
+    """The model in service, or none; and why it cannot be asked although it is there (an older feature table)."""
+    if live is None or not live.exists() or (live.is_dir() and not any(live.iterdir())):
+        return None, []
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            return _loaded(extracted(live, Path(scratch)), kind), []
+        except UnusableInput as refused:
+            return None, [f"how the live model does on these rows: {refused}"]
+
+
+def _loaded(folder: Path, kind: str) -> Predictor:
+    predictor = Predictor.load(folder, threads=cores())
+    if predictor.kind != kind:
+        raise UnusableInput(f"{folder} holds a {predictor.kind} model; it cannot be judged as {kind}")
+    return predictor
+
+
+def counts(test: Split) -> Mapping[str, int]:
+    return {"rows": len(test), "devices": len(np.unique(test.device))}
