@@ -17,6 +17,7 @@ from training_container.split_file import Split
 Floats = npt.NDArray[np.float64]
 
 SPREAD_ROUNDS = 50  # shallow and few: a tenth of a trial's time at most
+FOLDS = 5
 LOG_TEMPERATURE_LIMITS = (-2.0, 2.0)
 
 
@@ -47,19 +48,43 @@ def fit_spread(booster: xgb.Booster, split: Split, *, seed: int, threads: int) -
     return xgb.train(settings, xgb.DMatrix(split.X, label=residuals, nthread=threads), num_boost_round=SPREAD_ROUNDS)
 
 
-def conformal_quantile(booster: xgb.Booster, spread: xgb.Booster, split: Split) -> float:
-    """The factor on the predicted spread that covers 90% of the calibration rows, with the finite-sample correction.
+def fit_interval(booster: xgb.Booster, held_out: Split, *, seed: int, threads: int) -> tuple[xgb.Booster, float]:
+    """The model of the residual's size and the factor on it that covers 90% of rows of devices it never saw.
 
-    UnusableInput where there are too few rows for any factor to promise that.
+    Cross-conformal (Vovk 2015) over the groups of devices that did not train the booster: each of five folds is
+    measured by a spread fitted on the others, the spread that is kept is fitted on all. With one fold for the factor
+    and the rest for the spread, the few devices of the fold would decide what the interval covers. UnusableInput where
+    there are too few rows for any factor to promise it.
     """
-    ratios = np.abs(split.score - _scores(booster, split)) / positive_spread(spread.inplace_predict(split.X))
+    ratios = np.empty(len(held_out))
+    fold = _folds(held_out, seed)
+    for number in np.unique(fold):
+        spread = fit_spread(booster, held_out.take(fold != number), seed=seed, threads=threads)
+        rows = held_out.take(fold == number)
+        residuals = np.abs(rows.score - _scores(booster, rows))
+        ratios[fold == number] = residuals / positive_spread(spread.inplace_predict(rows.X))
+    return fit_spread(booster, held_out, seed=seed, threads=threads), conformal_quantile(ratios)
+
+
+def conformal_quantile(ratios: Floats) -> float:
+    """The smallest factor that covers 90% of the rows, with the finite-sample correction."""
     rank = math.ceil((len(ratios) + 1) * INTERVAL_LEVEL)
     if rank > len(ratios):
         raise UnusableInput(
-            f"the calibration split has {len(ratios)} scored rows, too few for an interval that covers "
-            f"{INTERVAL_LEVEL:.0%} (9 at least); the source needs longer histories or labels"
+            f"the validation and calibration splits have {len(ratios)} scored rows, too few for an interval that "
+            f"covers {INTERVAL_LEVEL:.0%} (9 at least); the source needs longer histories or labels"
         )
     return float(np.sort(ratios)[rank - 1])
+
+
+def _folds(held_out: Split, seed: int) -> npt.NDArray[np.int64]:
+    """(n,) the fold of each row; groups of devices stay whole. A single one (split by time) is cut into two halves."""
+    names, group = np.unique(held_out.group(), return_inverse=True)
+    if len(names) == 1:
+        return np.arange(len(held_out)) * 2 // len(held_out)
+    place = np.random.default_rng(seed).permutation(len(names)) % FOLDS
+    fold: npt.NDArray[np.int64] = place[group]
+    return fold
 
 
 def _scores(booster: xgb.Booster, split: Split) -> Floats:

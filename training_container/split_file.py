@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from insights.feature_table import FEATURE_NAMES
+from insights.splits import group_of
 from training_container.errors import UnusableInput
 
 _NAMES = frozenset({"devices", "device_classes"})
@@ -46,6 +47,12 @@ class Split:
     def labelled(self, kind: str) -> Split:
         """The rows that have the label of the model kind."""
         return self.take(self.risk >= 0 if kind == "risk" else ~np.isnan(self.score))
+
+    def group(self) -> npt.NDArray[np.int64]:
+        """(n,) code of the group of each row's device (splits.group_of): disks of one host share their incidents."""
+        names = np.array([group_of(name) for name in self.devices.tolist()], np.str_)
+        codes: npt.NDArray[np.int64] = np.unique(names, return_inverse=True)[1][self.device]
+        return codes
 
     def take(self, rows: npt.NDArray[Any]) -> Split:
         """The rows of a mask or an index; names stay whole, so codes keep their meaning."""

@@ -14,7 +14,7 @@ import xgboost as xgb
 from insights.feature_table import FEATURE_NAMES
 from insights.preprocessing import Preprocessing
 from insights.schema import RISK_LEVELS
-from training_container.calibration import conformal_quantile, fit_spread, fit_temperature
+from training_container.calibration import fit_interval, fit_temperature
 from training_container.errors import UnusableInput
 from training_container.hyperparameters import Hyperparameters
 from training_container.model_folder import PREPROCESSING, SPREAD_TREES, TREES, ModelDescription, write_golden
@@ -87,10 +87,11 @@ def write_model(
     if hyperparameters.kind == "risk":
         temperature = fit_temperature(_margins(booster, calibration), calibration.risk)
     else:
-        validation, seed = splits["validation"], hyperparameters.seed
-        spread = fit_spread(booster, validation, seed=seed, threads=threads(hyperparameters))
+        calibration = Split.concatenate([splits["validation"], calibration])
+        spread, quantile = fit_interval(
+            booster, calibration, seed=hyperparameters.seed, threads=threads(hyperparameters)
+        )
         spread.save_model(model / SPREAD_TREES)
-        quantile = conformal_quantile(booster, spread, calibration)
     ModelDescription(
         kind=hyperparameters.kind,
         classes=RISK_LEVELS,

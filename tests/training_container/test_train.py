@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ import xgboost as xgb
 
 from tests.training_container.conftest import Pipeline
 from training_container.__main__ import main
-from training_container.calibration import fit_temperature
+from training_container.calibration import fit_interval, fit_temperature
 from training_container.model_folder import ModelDescription, read_golden
-from training_container.predictor import Predictor
+from training_container.predictor import Predictor, positive_spread
 from training_container.split_file import Split
 
 
@@ -136,9 +137,9 @@ def test_the_medians_and_scales_of_the_model_are_those_of_its_training_rows(pipe
 
 def test_too_few_calibration_rows_for_an_interval_are_refused_with_the_true_reason(root: Path):
     give(root, kind="performance", num_round="3")
-    folder = root / "input" / "data" / "calibration"
-    split = Split.read(folder, "calibration")
-    split.take(np.arange(len(split)) < 8).write(folder / "calibration.npz")
+    for name in ("validation", "calibration"):
+        folder = root / "input" / "data" / name
+        Split.read(folder, name).labelled("performance").take(np.arange(4)).write(folder / f"{name}.npz")
 
     assert main(["train"]) == 2
     assert "8 scored rows" in failure(root)
@@ -190,11 +191,35 @@ def test_temperature_softens_a_model_that_is_too_sure_and_leaves_a_calibrated_on
     assert fit_temperature(margins * 3, levels) == pytest.approx(3.0, abs=0.15)
 
 
-def test_the_interval_covers_about_nine_in_ten_calibration_rows_and_varies_with_the_row(pipeline: Pipeline):
+def test_the_interval_covers_nine_in_ten_rows_of_new_devices_and_widens_where_the_residual_does(pipeline: Pipeline):
     predictor = Predictor.load(pipeline.models["performance"])
-    split = Split.read(pipeline.features / "columnar", "calibration").labelled("performance")
-    lower, upper = predictor.intervals(split.X)
-    inside = np.mean((split.score >= lower) & (split.score <= upper))
+    some = Split.read(pipeline.features / "columnar", "calibration").labelled("performance")
 
-    assert 0.88 <= inside <= 0.93
-    assert np.std(upper - lower) > 0.5
+    def devices(count: int, seed: int) -> Split:
+        """Their residual doubles from X[0] = 0 to 1; the rows of a device share half of it."""
+        random = np.random.default_rng(seed)
+        rows = some.take(np.zeros(20 * count, np.int64))
+        X = random.uniform(0, 1, rows.X.shape).astype(np.float32)
+        device = np.repeat(np.arange(count), 20).astype(np.int32)
+        noise = 0.5 * random.normal(0, 4, count)[device] + random.normal(0, 4, len(rows))
+        score = predictor.scores(X).clip(25, 75) + noise * (1 + X[:, 0])
+        return replace(rows, X=X, device=device, devices=np.array([str(i) for i in range(count)]), score=score)
+
+    middle = predictor.trees
+    spread, quantile = fit_interval(middle, devices(60, seed=1), seed=7, threads=1)
+    new = devices(2_000, seed=2)
+    half = quantile * positive_spread(spread.inplace_predict(new.X))
+
+    assert np.mean(np.abs(new.score - predictor.scores(new.X)) <= half) == pytest.approx(0.9, abs=0.025)
+    assert half[new.X[:, 0] > 0.8].mean() > 1.2 * half[new.X[:, 0] < 0.2].mean()
+
+
+def test_one_device_alone_still_has_an_interval_that_varies(pipeline: Pipeline):
+    predictor = Predictor.load(pipeline.models["performance"])
+    rows = Split.read(pipeline.features / "columnar", "calibration").labelled("performance")
+    alone = replace(rows, device=np.zeros_like(rows.device))
+
+    spread, quantile = fit_interval(predictor.trees, alone, seed=7, threads=1)
+
+    assert quantile > 0
+    assert len(np.unique(spread.inplace_predict(alone.X))) > 1

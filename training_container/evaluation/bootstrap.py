@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from insights.splits import group_of
 from training_container.split_file import Split
 
 Floats = npt.NDArray[np.float64]
@@ -35,9 +34,8 @@ class DeviceBootstrap:
 
     @classmethod
     def of(cls, rows: Split) -> DeviceBootstrap:
-        """Disks of one host or measuring run share their incidents: they are drawn together (splits.group_of)."""
-        names = np.array([group_of(name) for name in rows.devices.tolist()], np.str_)
-        return cls(np.unique(names, return_inverse=True)[1][rows.device])
+        """Disks of one host or measuring run share their incidents: they are drawn together."""
+        return cls(rows.group())
 
     def sums(self, values: npt.NDArray[Any]) -> Floats:
         """(n,) or (n, k) per row to (resamples,) or (resamples, k): the sum over the rows of each resample."""

@@ -39,12 +39,16 @@ def risk_headline(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     yield f"{metrics['accuracy']:.1%}", "of the rows get their level right", _ends(metrics, "accuracy", ".1%")
     yield f"{metrics['macro_f1']:.3f}", "macro-F1: every level counts the same", _ends(metrics, "macro_f1", ".3f")
     if metrics["per_class"]["critical"]["support"]:
-        recall = metrics["per_class"]["critical"]["recall"]
-        yield f"{recall:.0%}", "of the critical half hours are found", _ends(metrics, "recall_critical", ".0%")
+        critical = metrics["per_class"]["critical"]
+        said = f"of the {critical['support']:,} critical half hours are found"
+        yield f"{critical['recall']:.0%}", said, _ends(metrics, "recall_critical", ".0%")
     lead = metrics["lead_time"]["forecasts"]["model"]
     if lead["foreseen"] is not None:
-        ends = lead["intervals"]["foreseen"]
-        yield f"{lead['foreseen']:.0%}", "of the breaches are foreseen", f"{ends['lower']:.0%} to {ends['upper']:.0%}"
+        ends, said = (
+            lead["intervals"]["foreseen"],
+            f"of the {metrics['lead_time']['onsets']:,} sudden breaches are foreseen",
+        )
+        yield f"{lead['foreseen']:.0%}", said, f"{ends['lower']:.0%} to {ends['upper']:.0%}"
 
 
 def performance_headline(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
