@@ -6,9 +6,7 @@ import importlib
 import sys
 from pathlib import Path
 
-AVAILABLE = sorted(
-    path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in ("__init__", "__main__", "table")
-)
+AVAILABLE = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("__"))
 
 
 def main(arguments: list[str]) -> int:

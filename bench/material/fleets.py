@@ -17,14 +17,14 @@ from training_container.split_file import Split
 KEPT = Path("build/bench/fleets")
 
 
-def fleet(records: int, seed: int, *, futures: int = 0) -> Path:
+def fleet(records: int, seed: int, *, futures: int = 0, split: str = "device") -> Path:
     """The features folder of a generated fleet."""
-    folder = KEPT / f"{_code()}-{records}-{seed}-{futures}"
+    folder = KEPT / f"{_code()}-{records}-{seed}-{futures}-{split}"
     if not (folder / "features" / "engineer.json").is_file():
         generate_files(
             records=records, seed=seed, output=folder / "raw", by_hand=False, collector=GOOD, futures=futures
         )
-        engineer(folder / "raw", folder / "features")
+        engineer(folder / "raw", folder / "features", split=split)
     return folder / "features"
 
 
@@ -40,5 +40,5 @@ def whole(splits: Mapping[str, Split]) -> Split:
 def _code() -> str:
     """Fleets of other code are other fleets."""
     folders = (Path(str(insights.__file__)).parent, Path(str(training_container.__file__)).parent)
-    texts = [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.py"))]
+    texts = [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.py"))]  # not evaluation/
     return hashlib.sha256(b"".join(texts)).hexdigest()[:12]

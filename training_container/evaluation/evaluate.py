@@ -7,9 +7,11 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from insights.preprocessing import Preprocessing
 from training_container.errors import UnusableInput
 from training_container.evaluation.bootstrap import DeviceBootstrap
 from training_container.evaluation.importance import importance
@@ -41,19 +43,28 @@ def evaluate(kind: str, *, model: Path, features: Path, output: Path, live: Path
         preprocessing = read_preprocessing(folder)
         shutil.copy(folder / GOLDEN, output / GOLDEN)
     in_service, untold = live_model(live, kind)
-    judge = judge_risk if kind == "risk" else judge_performance
-    metrics = {
-        "kind": kind,
-        **counts(test),
-        **judge(predictor, in_service, train, test, preprocessing, DeviceBootstrap.of(test)),
-        "importance": importance(predictor, test),
-        "cannot_be_judged": [*cannot_be_judged(kind, train, test), *untold],
-    }
+    metrics = judge(predictor, train, test, preprocessing, live=in_service)
+    metrics["importance"] = importance(predictor, test)
+    metrics["cannot_be_judged"] += untold
     (output / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n")
     write_report(predictor, test, metrics, output / "report.html")
     print(
         json.dumps({name: value for name, value in metrics.items() if isinstance(value, int | float | str)}), flush=True
     )
+
+
+def judge(
+    predictor: Predictor, train: Split, test: Split, preprocessing: Preprocessing, *, live: Predictor | None = None
+) -> dict[str, Any]:
+    """metrics.json but for the importance of features; both splits hold only rows that are labelled for the kind."""
+    kind = predictor.kind
+    judged = judge_risk if kind == "risk" else judge_performance
+    return {
+        "kind": kind,
+        **counts(test),
+        **judged(predictor, live, train, test, preprocessing, DeviceBootstrap.of(test)),
+        "cannot_be_judged": cannot_be_judged(kind, train, test),
+    }
 
 
 def live_model(live: Path | None, kind: str) -> tuple[Predictor | None, list[str]]:
