@@ -12,13 +12,22 @@ from typing import Any
 
 import xgboost as xgb
 
-from local.sagemaker.search import Search, ranges_of
-from stacks.workflows.jobs import searched_ranges
-from training_container.hyperparameters import Hyperparameters
+from local.sagemaker.search import Range, Search
+from training_container.hyperparameters import TUNED, Hyperparameters
 from training_container.predictor import Predictor
 from training_container.split_file import Split
 from training_container.train import fit, write_model
 
+SEARCHED = {
+    name: Range(
+        name,
+        "Integer" if span.whole else "Continuous",
+        span.low,
+        span.high,
+        "Logarithmic" if name == "eta" else "Linear",
+    )
+    for name, span in TUNED.items()
+}
 AT_ONCE = 2  # trials that run side by side, one thread each; told in order, so that the search repeats
 
 
@@ -41,7 +50,7 @@ def tuned(kind: str, splits: Mapping[str, Split], *, trials: int) -> Tuned:
     """The best of so many trials on the validation split; with one trial the defaults."""
     if trials == 1:
         return _best([_fitted({"kind": kind}, splits)])
-    search = Search(ranges_of(searched_ranges()), strategy="Bayesian", objective={"Type": "Minimize"}, seed=None)
+    search = Search(SEARCHED, strategy="Bayesian", objective={"Type": "Minimize"}, seed=None)
     ended: list[tuple[Hyperparameters, xgb.Booster]] = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
         while len(ended) < trials:

@@ -85,7 +85,7 @@ def tuning_job(defaults: JobDefaults, kind: str, *, max_runtime_seconds: int) ->
                 "MaxParallelTrainingJobs": expression("$run.tuning.max_parallel_jobs"),
                 "MaxRuntimeInSeconds": max_runtime_seconds,
             },
-            "ParameterRanges": searched_ranges(),
+            "ParameterRanges": _ranges(),
             # Trials stop by themselves (early_stopping_rounds); stopping them from outside as well would compare
             # finished with unfinished models.
             "TrainingJobEarlyStoppingType": "Off",
@@ -149,7 +149,7 @@ def _channel(name: str, split: str) -> Json:
     }
 
 
-def searched_ranges() -> Json:
+def _ranges() -> Json:
     """XGBoost's eight that matter; the learning rate's effect is one of proportion, so it is searched on a log scale.
 
     Ranges that start at 0 cannot be logarithmic (ScalingType: Logarithmic needs values above 0).

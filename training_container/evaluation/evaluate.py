@@ -15,10 +15,11 @@ from insights.preprocessing import Preprocessing
 from training_container.errors import UnusableInput
 from training_container.evaluation.bootstrap import DeviceBootstrap
 from training_container.evaluation.importance import importance
-from training_container.evaluation.judge_performance import judge_performance
+from training_container.evaluation.judge_performance import Forecast, judge_performance
 from training_container.evaluation.judge_risk import judge_risk
 from training_container.evaluation.limits import cannot_be_judged
 from training_container.evaluation.report import write_report
+from training_container.evaluation.rivals import performance_rivals, risk_rivals
 from training_container.model_folder import GOLDEN, extracted, read_preprocessing
 from training_container.predictor import Predictor
 from training_container.sagemaker_contract import cores
@@ -57,14 +58,25 @@ def judge(
     predictor: Predictor, train: Split, test: Split, preprocessing: Preprocessing, *, live: Predictor | None = None
 ) -> dict[str, Any]:
     """metrics.json but for the importance of features; both splits hold only rows that are labelled for the kind."""
-    kind = predictor.kind
-    judged = judge_risk if kind == "risk" else judge_performance
-    return {
-        "kind": kind,
-        **counts(test),
-        **judged(predictor, live, train, test, preprocessing, DeviceBootstrap.of(test)),
-        "cannot_be_judged": cannot_be_judged(kind, train, test),
-    }
+    bootstrap = DeviceBootstrap.of(test)
+    if predictor.kind == "risk":
+        judged = judge_risk(
+            test,
+            predictor.probabilities(test.X),
+            risk_rivals(train, test, preprocessing),
+            live.probabilities(test.X) if live else None,
+            bootstrap,
+        )
+    else:
+        judged = judge_performance(
+            test,
+            Forecast(predictor.scores(test.X), *predictor.intervals(test.X)),
+            performance_rivals(train, test, preprocessing),
+            live.scores(test.X) if live else None,
+            bootstrap,
+        )
+    limits = cannot_be_judged(predictor.kind, train, test)
+    return {"kind": predictor.kind, **counts(test), **judged, "cannot_be_judged": limits}
 
 
 def live_model(live: Path | None, kind: str) -> tuple[Predictor | None, list[str]]:

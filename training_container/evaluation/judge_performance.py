@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from insights.preprocessing import Preprocessing
 from insights.schema import RISK_LEVELS
 from training_container.evaluation.bootstrap import DeviceBootstrap, Floats, bounds, interval, intervals
 from training_container.evaluation.metrics import interval_metrics, score_metrics
 from training_container.evaluation.resampled import resampled_intervals, resampled_scores
-from training_container.evaluation.rivals import performance_rivals
 from training_container.evaluation.slices import Mask, slices
-from training_container.predictor import Predictor
 from training_container.split_file import Split
 
 
+class Forecast(NamedTuple):
+    """(n,) each: the score and its interval."""
+
+    scores: Floats
+    lower: Floats
+    upper: Floats
+
+
 def judge_performance(
-    predictor: Predictor,
-    live: Predictor | None,
-    train: Split,
     test: Split,
-    preprocessing: Preprocessing,
+    forecast: Forecast,
+    rivals: Mapping[str, Floats],
+    live: Floats | None,
     bootstrap: DeviceBootstrap,
 ) -> dict[str, Any]:
-    true, scores = test.score.astype(np.float64), predictor.scores(test.X)
-    lower, upper = predictor.intervals(test.X)
-    resampled = resampled_scores(bootstrap, true, scores)
-    rivals = performance_rivals(train, test, preprocessing)
+    """Of each test row: the model's forecast, the live model's score and what each rival says."""
+    true = test.score.astype(np.float64)
+    scores, lower, upper = forecast
 
     def judged(rows: Mask) -> dict[str, Any]:
         own = DeviceBootstrap(test.device[rows])
@@ -47,14 +51,19 @@ def judge_performance(
     return {
         **score_metrics(true, scores),
         **interval_metrics(true, lower, upper),
-        "intervals": intervals({**resampled, **resampled_intervals(bootstrap, true, lower, upper)}),
+        "intervals": intervals(
+            {
+                **resampled_scores(bootstrap, true, scores),
+                **resampled_intervals(bootstrap, true, lower, upper),
+            }
+        ),
         "interval_coverage_by_level": {
             level: _coverage(bootstrap, (true >= lower) & (true <= upper), test.risk == index)
             for index, level in enumerate(RISK_LEVELS)
             if np.any(test.risk == index)
         },
         "rivals": {name: _rival(bootstrap, true, scores, said) for name, said in rivals.items()},
-        "against_live": None if live is None else _against_live(bootstrap, true, scores, live.scores(test.X)),
+        "against_live": None if live is None else _against_live(bootstrap, true, scores, live),
         "slices": slices(test, judged),
     }
 

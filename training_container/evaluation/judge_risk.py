@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from insights.preprocessing import Preprocessing
 from insights.schema import RISK_LEVELS
-from training_container.evaluation.bootstrap import DeviceBootstrap, bounds, intervals
+from training_container.evaluation.bootstrap import DeviceBootstrap, Floats, bounds, intervals
 from training_container.evaluation.lead_time import lead_time
 from training_container.evaluation.metrics import Levels, curve_metrics, level_metrics, risk_metrics
 from training_container.evaluation.resampled import resampled_curves, resampled_levels, resampled_risk
-from training_container.evaluation.rivals import risk_rivals
 from training_container.evaluation.slices import slices
-from training_container.predictor import Predictor
 from training_container.split_file import Split
 
 
 def judge_risk(
-    predictor: Predictor,
-    live: Predictor | None,
-    train: Split,
-    test: Split,
-    preprocessing: Preprocessing,
-    bootstrap: DeviceBootstrap,
+    test: Split, probabilities: Floats, rivals: Mapping[str, Levels], live: Floats | None, bootstrap: DeviceBootstrap
 ) -> dict[str, Any]:
+    """Of each test row: the model's (and the live model's) probabilities (n, 4) and what each rival says."""
     true = test.risk.astype(np.int64)
-    probabilities = predictor.probabilities(test.X)
     levels = probabilities.argmax(axis=1)
-    resampled = resampled_risk(bootstrap, true, probabilities)
-    rivals = risk_rivals(train, test, preprocessing)
     return {
         **risk_metrics(true, probabilities),
         **curve_metrics(true, probabilities),
-        "intervals": {**intervals(resampled), **_curve_intervals(bootstrap, true, probabilities)},
+        "intervals": {
+            **intervals(resampled_risk(bootstrap, true, probabilities)),
+            **_curve_intervals(bootstrap, true, probabilities),
+        },
         "rivals": {name: _rival(bootstrap, true, levels, said) for name, said in rivals.items()},
-        "against_live": None if live is None else _against_live(bootstrap, true, levels, live.probabilities(test.X)),
+        "against_live": None if live is None else _against_live(bootstrap, true, levels, live.argmax(axis=1)),
         "lead_time": lead_time(
             bootstrap,
             test,
@@ -61,11 +54,9 @@ def _rival(bootstrap: DeviceBootstrap, true: Levels, model: Levels, rival: Level
     }
 
 
-def _against_live(
-    bootstrap: DeviceBootstrap, true: Levels, levels: Levels, live: npt.NDArray[np.float64]
-) -> dict[str, Any]:
+def _against_live(bootstrap: DeviceBootstrap, true: Levels, levels: Levels, live: Levels) -> dict[str, Any]:
     """Accuracy of both on the same rows; the difference is positive where the newcomer is better."""
-    ours, theirs = levels == true, live.argmax(axis=1) == true
+    ours, theirs = levels == true, live == true
     return {
         "metric": "accuracy",
         "model": float(ours.mean()),
@@ -75,9 +66,7 @@ def _against_live(
     }
 
 
-def _curve_intervals(
-    bootstrap: DeviceBootstrap, true: Levels, probabilities: npt.NDArray[np.float64]
-) -> dict[str, dict[str, Any]]:
+def _curve_intervals(bootstrap: DeviceBootstrap, true: Levels, probabilities: Floats) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {"roc_auc": {}, "average_precision": {}}
     for index, level in enumerate(RISK_LEVELS):
         for name, ends in intervals(resampled_curves(bootstrap, true == index, probabilities[:, index])).items():
