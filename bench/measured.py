@@ -123,7 +123,7 @@ def risk_rows(found: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]
         yield {
             "": f"trained on {TRAINED_ON[trained]}",
             **{name: _with_ends(judged, name) for name in ("accuracy", "macro_f1", "expected_calibration_error")},
-            "critical recall": _with_ends(judged, "recall_critical", judged["per_class"]["critical"]["recall"]),
+            "critical recall": _with_ends(judged, "recall_critical"),
             "over persistence": _margin(judged, "persistence"),
         }
     for name, rival in found["measured"]["rivals"].items():
@@ -143,10 +143,9 @@ def performance_rows(found: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[st
         yield {"": name, **{metric: f"{rival[metric]:.3f}" for metric in ("rmse", "mae")}, **blank}
 
 
-def _with_ends(judged: Mapping[str, Any], name: str, value: float | None = None) -> str:
+def _with_ends(judged: Mapping[str, Any], name: str) -> str:
     ends = judged["intervals"].get(name)
-    found = judged[name] if value is None else value
-    return f"{found:.3f} ({ends['lower']:.3f} to {ends['upper']:.3f})" if ends else "none"
+    return f"{judged[name]:.3f} ({ends['lower']:.3f} to {ends['upper']:.3f})" if ends else "none"
 
 
 def _margin(judged: Mapping[str, Any], rival: str) -> str:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from insights.gate import THRESHOLDS, InvalidThreshold, checked_thresholds
+
 MEASURED_FILE = Path("data/measured.jsonl.gz")
 DEFAULT_INSIGHTS = "measured"
+GATE_VARIABLES = {f"GATE_{name.upper()}": name for name in THRESHOLDS}
 KNOWN = (
     "INSIGHTS",
     "RECORDS",
     "SEED",
-    "GATE_MIN_ACCURACY",
-    "GATE_MAX_RMSE",
     "TUNING_JOBS",
     "TUNING_PARALLEL",
+    *GATE_VARIABLES,
 )
 
 
@@ -34,8 +36,7 @@ class RunOptions:
     insights: str | Path
     records: int = 10_000
     seed: int = 7
-    min_accuracy: float | None = None
-    max_rmse: float | None = None
+    gate: Mapping[str, float] = field(default_factory=dict)
     tuning_jobs: int = 50
     tuning_parallel: int = 5
 
@@ -46,8 +47,7 @@ class RunOptions:
             insights=_insights(environment.get("INSIGHTS") or DEFAULT_INSIGHTS),
             records=_whole(environment, "RECORDS", default=10_000, low=1_000, high=10_000_000),
             seed=_whole(environment, "SEED", default=7, low=0, high=2**31 - 1),
-            min_accuracy=_number(environment, "GATE_MIN_ACCURACY", low=0.0, high=1.0),
-            max_rmse=_number(environment, "GATE_MAX_RMSE", low=0.0, high=100.0),
+            gate=_gate(environment),
             tuning_jobs=jobs,
             tuning_parallel=_whole(environment, "TUNING_PARALLEL", default=min(5, jobs), low=1, high=10),
         )
@@ -58,10 +58,8 @@ class RunOptions:
         source: dict[str, Any] = {"kind": "dynamodb"}
         if synthetic:
             source = {"kind": "synthetic", "records": self.records, "seed": self.seed}
-        thresholds = {"min_accuracy": self.min_accuracy, "max_rmse": self.max_rmse}
-        gate = {name: value for name, value in thresholds.items() if value is not None}
         tuning = {"max_jobs": self.tuning_jobs, "max_parallel_jobs": self.tuning_parallel}
-        return {"source": source, "tuning": tuning, **({"gate": gate} if gate else {})}
+        return {"source": source, "tuning": tuning, **({"gate": dict(self.gate)} if self.gate else {})}
 
 
 def _insights(value: str) -> str | Path:
@@ -84,14 +82,17 @@ def _whole(environment: Mapping[str, str], name: str, *, default: int, low: int,
     return int(text)
 
 
-def _number(environment: Mapping[str, str], name: str, *, low: float, high: float) -> float | None:
-    text = environment.get(name)
-    if not text:
-        return None
+def _gate(environment: Mapping[str, str]) -> dict[str, float]:
+    """The thresholds that were given, as the execution's input takes them."""
+    given = {name: environment[variable] for variable, name in GATE_VARIABLES.items() if environment.get(variable)}
     try:
-        value = float(text)
+        return checked_thresholds({name: _number(text) for name, text in given.items()})
+    except InvalidThreshold as refused:
+        raise InvalidOption(f"GATE_{refused.name.upper()}", given[refused.name], refused.remedy) from refused
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
     except ValueError:
-        value = float("nan")
-    if not low <= value <= high:
-        raise InvalidOption(name, text, f"give a number from {low:g} to {high:g}")
-    return value
+        return text

@@ -12,7 +12,16 @@ from lambdas.objects import UnreadableObject, read_json_object, uri_of
 
 # The few numbers that go into the execution's output and onto the model package; the rest stays in metrics.json.
 REPORTED = {
-    "risk": ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "rows", "devices"),
+    "risk": (
+        "accuracy",
+        "balanced_accuracy",
+        "macro_f1",
+        "recall_critical",
+        "log_loss",
+        "expected_calibration_error",
+        "rows",
+        "devices",
+    ),
     "performance": ("rmse", "mae", "r2", "interval_coverage", "interval_width", "rows", "devices"),
 }
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from insights.gate import GATE_DEFAULTS
+from insights.gate import GATE_DEFAULTS, InvalidThreshold, checked_thresholds
 
 MODELS = ("risk", "performance")
 SPLITS = ("device", "time")
@@ -24,8 +23,6 @@ MOST_TUNING_JOBS = 750
 MOST_PARALLEL_JOBS = 10
 MOST_RECORDS = 10_000_000
 LARGEST_SEED = 2**31 - 1
-# An RMSE is in points of the performance score (0-100); every other threshold is a share.
-_LARGEST_THRESHOLD = {"max_rmse": 100.0}
 
 
 class InvalidRunInput(ValueError):
@@ -139,15 +136,10 @@ def _tuning(given: object, default: Tuning) -> Tuning:
 
 def _gate(given: object) -> dict[str, float]:
     fields = _object("gate", given, GATE_DEFAULTS.keys())
-    gate = dict(GATE_DEFAULTS)
-    for name, value in fields.items():
-        largest = _LARGEST_THRESHOLD.get(name, 1.0)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise InvalidRunInput(f"gate.{name}", value, f"write a number from 0 to {largest:g}")
-        if not 0 <= value <= largest:
-            raise InvalidRunInput(f"gate.{name}", value, f"write a number from 0 to {largest:g}")
-        gate[name] = float(value)
-    return gate
+    try:
+        return {**GATE_DEFAULTS, **checked_thresholds(fields)}
+    except InvalidThreshold as refused:
+        raise InvalidRunInput(f"gate.{refused.name}", refused.value, refused.remedy) from refused
 
 
 def _object(field: str, value: object, known: Collection[str], ignored: Collection[str] = ()) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from stacks.names import endpoint_stack_name
 from stacks.workflows.jobs import (
     JobDefaults,
     model_key,
@@ -38,7 +39,7 @@ _EVALUATION_SECONDS = 3600
 
 
 def model_branch(scope: Construct, kind: str, *, parts: "TrainingParts") -> sfn.IChainable:
-    """Tune, evaluate, judge, register, promote."""
+    """Tune, evaluate beside the live model, judge, register, promote."""
     title = kind.capitalize()
     tune, best = _tune(scope, kind, parts.defaults), _best(scope, kind)
     evaluate, judge = _evaluate(scope, kind, parts.defaults), _judge(scope, kind, parts)
@@ -46,7 +47,8 @@ def model_branch(scope: Construct, kind: str, *, parts: "TrainingParts") -> sfn.
     reject = _register(scope, kind, parts.defaults, approved=False)
     promote = _promote(scope, kind, parts)
     failed = _failed(scope, kind, parts)
-    for state in (tune, best, evaluate, judge, approve, reject, promote):
+    find_live, locate_live = _find_live(scope, kind), _locate_live(scope, kind)
+    for state in (tune, best, locate_live, evaluate, judge, approve, reject, promote):
         state.add_catch(failed, errors=["States.ALL"], assign={f"{kind}_caught": expression(CAUGHT)})
 
     done = sfn.Succeed.jsonata(scope, f"{title}Done", outputs=expression(f"${kind}_outcome"))
@@ -55,10 +57,20 @@ def model_branch(scope: Construct, kind: str, *, parts: "TrainingParts") -> sfn.
     promotion.when(when("$run.promote"), promote.next(done)).otherwise(done)
     gate = choice(scope, f"{title}Gate")
     gate.when(when(f"${kind}_judgement.passed"), approve.next(promotion)).otherwise(reject.next(done))
+    evaluate.next(judge).next(gate)
+    missing = choice(scope, f"Is{title}EndpointStackMissing")
+    missing.when(when(f"$contains(${kind}_caught.cause, 'does not exist')"), evaluate).otherwise(failed)
+    find_live.add_catch(
+        missing,
+        errors=["States.ALL"],
+        assign={f"{kind}_caught": expression(CAUGHT), f"{kind}_live_model": ""},
+    )
+    live = choice(scope, f"Is{title}Live")
+    live.when(when(f"${kind}_live_package != ''"), locate_live.next(evaluate)).otherwise(evaluate)
     selected = choice(scope, f"Is{title}Selected")
     selected.when(
         when(f"$run.models.{kind}"),
-        tune.next(best).next(evaluate).next(judge).next(gate),
+        tune.next(best).next(find_live).next(live),
         assign={f"{kind}_outcome": {"kind": kind, "status": "failed"}},
     )
     return selected.otherwise(skipped)
@@ -90,14 +102,46 @@ def _best(scope: Construct, kind: str) -> sfn.CustomState:
     )
 
 
+def _find_live(scope: Construct, kind: str) -> sfn.CustomState:
+    """What is live is a parameter of the endpoint's stack; empty: nothing yet."""
+    return task(
+        scope,
+        f"FindLive{kind.capitalize()}",
+        "aws-sdk:cloudformation:describeStacks",
+        {"StackName": endpoint_stack_name(kind)},
+        timeout=cdk.Duration.minutes(1),
+        output={},
+        assign={
+            f"{kind}_live_package": expression(
+                "($live := $states.result.Stacks[0].Parameters[ParameterKey = 'LivePackage'].ParameterValue; "
+                "$exists($live) ? $live : '')"
+            ),
+            f"{kind}_live_model": "",
+        },
+    )
+
+
+def _locate_live(scope: Construct, kind: str) -> sfn.CustomState:
+    return task(
+        scope,
+        f"LocateLive{kind.capitalize()}",
+        "aws-sdk:sagemaker:describeModelPackage",
+        {"ModelPackageName": expression(f"${kind}_live_package")},
+        timeout=cdk.Duration.minutes(1),
+        output={},
+        assign={f"{kind}_live_model": expression("$states.result.InferenceSpecification.Containers[0].ModelDataUrl")},
+    )
+
+
 def _evaluate(scope: Construct, kind: str, defaults: JobDefaults) -> sfn.CustomState:
     model = processing_input("model", f"'s3://' & $run.bucket & '/' & {model_key(kind)}")
     features = processing_input("features", "'s3://' & $run.bucket & '/' & $run.features_prefix")
+    live = processing_input("live", f"${kind}_live_model")
     request = processing_job(
         defaults,
         f"evaluate-{kind}",
         arguments=["evaluate", "--kind", kind],
-        inputs=expression(f"[{model}, {features}]"),
+        inputs=expression(f"${kind}_live_model = '' ? [{model}, {features}] : [{model}, {features}, {live}]"),
         output_name="evaluation",
         output_uri=expression(f"'s3://' & $run.bucket & '/' & {_evaluation_prefix(kind)}"),
         max_runtime_seconds=_EVALUATION_SECONDS,

@@ -12,7 +12,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from stacks.functions import InsightFunction
-from stacks.names import KINDS, package_group_name, sagemaker_arn
+from stacks.names import KINDS, endpoint_stack_name, package_group_name, sagemaker_arn, stack_arn
 from stacks.permissions import Permission, allow, grant
 from stacks.workflows.jobs import JobDefaults, processing_input, processing_job
 from stacks.workflows.machine import workflow_machine
@@ -293,6 +293,17 @@ class TrainModels(Construct):
                     )
                 ],
                 because="A version's number is known when it is made.",
+            ),
+            # What is live, and where its model lies: the newcomer is judged beside it.
+            allow(
+                ["cloudformation:DescribeStacks"],
+                [stack_arn(stack, endpoint_stack_name(kind)) for kind in KINDS],
+                because="A stack's ARN ends in an id that it gets when it is made.",
+            ),
+            allow(
+                ["sagemaker:DescribeModelPackage"],
+                [sagemaker_arn(stack, "model-package", f"{package_group_name(kind)}/*") for kind in KINDS],
+                because="Any version of the group may be the live one.",
             ),
             allow(
                 ["s3:ListBucket"],

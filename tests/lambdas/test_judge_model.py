@@ -22,10 +22,26 @@ def judged(cloud: Any, kind: str = "risk") -> dict[str, Any]:
 
 
 def test_a_good_model_passes_with_its_reasons_and_few_numbers(cloud: Any) -> None:
-    put_metrics(cloud, kind="risk", accuracy=0.931, macro_f1=0.9, rows=1500, per_class={"low": {}}, log_loss=None)
+    critical = {"recall": 0.9, "support": 40}
+    put_metrics(
+        cloud,
+        kind="risk",
+        accuracy=0.931,
+        macro_f1=0.9,
+        rows=1500,
+        per_class={"critical": critical},
+        rivals={"persistence": {"macro_f1": 0.8}},
+        against_live=None,
+        log_loss=None,
+    )
     assert judged(cloud) == {
         "passed": True,
-        "reasons": ["accuracy 0.931 >= 0.900: passed"],
+        "reasons": [
+            "accuracy 0.931 >= 0.900: passed",
+            "recall of critical 0.900 >= 0.800 (on 40 rows): passed",
+            "macro-F1 0.900 > persistence 0.800: passed",
+            "no live model to compare with: passed",
+        ],
         "metrics": {"accuracy": 0.931, "macro_f1": 0.9, "rows": 1500},
         "report": f"s3://iops-bucket/{PREFIX}report.html",
         "golden": f"s3://iops-bucket/{PREFIX}golden.json",
@@ -37,7 +53,7 @@ def test_a_poor_model_is_rejected_with_the_reason(cloud: Any) -> None:
     put_metrics(cloud, kind="performance", rmse=12.5, rows=10)
     answer = judged(cloud, "performance")
     assert not answer["passed"]
-    assert answer["reasons"] == ["rmse 12.500 > 10.000: failed"]
+    assert "RMSE 12.500 > 10.000: failed" in answer["reasons"]
 
 
 def test_missing_unreadable_or_other_metrics_are_named(cloud: Any) -> None:

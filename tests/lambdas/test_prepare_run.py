@@ -6,6 +6,7 @@ from typing import Any
 import boto3
 import pytest
 
+from insights.gate import GATE_DEFAULTS
 from lambdas.prepare_run import handler as adapter
 from lambdas.prepare_run.prepare_run import (
     BucketMissing,
@@ -34,7 +35,15 @@ def test_an_empty_input_is_a_full_run(cloud: Any) -> None:
         "source": {"kind": "dynamodb", "device_prefix": None, "records": None, "seed": None, "uri": None},
         "models": {"risk": True, "performance": True},
         "tuning": {"max_jobs": 50, "max_parallel_jobs": 5},
-        "gate": {"min_accuracy": 0.9, "max_rmse": 10.0},
+        "gate": {
+            "min_accuracy": 0.9,
+            "min_critical_recall": 0.8,
+            "min_critical_rows": 30,
+            "max_rmse": 10.0,
+            "min_coverage": 0.88,
+            "max_coverage": 0.92,
+            "max_loss_to_live": 0.02,
+        },
         "promote": True,
         "split": "device",
         "segments": [{"segment": number, "total_segments": 4} for number in range(4)],
@@ -86,7 +95,7 @@ def test_chosen_fields_replace_the_defaults_and_fewer_jobs_lower_the_parallel_on
     )
     assert run["models"] == {"risk": False, "performance": True}
     assert run["tuning"] == {"max_jobs": 2, "max_parallel_jobs": 2}
-    assert run["gate"] == {"min_accuracy": 0.9, "max_rmse": 7.0}
+    assert run["gate"] == {**GATE_DEFAULTS, "max_rmse": 7}
     assert (run["promote"], run["split"]) == (False, "time")
 
 
@@ -143,6 +152,7 @@ def test_a_redrive_and_another_execution_have_run_ids_of_their_own(cloud: Any) -
         ({"gate": {"min_acuracy": 0.5}}, "gate.min_acuracy"),
         ({"gate": {"min_accuracy": 90}}, "gate.min_accuracy"),
         ({"gate": {"max_rmse": "10"}}, "gate.max_rmse"),
+        ({"gate": {"min_coverage": 0.95}}, "gate.min_coverage"),
         ({"gate": {"max_rmse": float("nan")}}, "gate.max_rmse"),
         ({"promote": "yes"}, "promote"),
         ({"split": "random"}, "split"),

@@ -45,6 +45,8 @@ def test_gate_values_that_were_given_reach_the_execution():
         ("GATE_MIN_ACCURACY", "90%"),
         ("GATE_MIN_ACCURACY", "nan"),
         ("GATE_MAX_RMSE", "-3"),
+        ("GATE_MIN_COVERAGE", "0.95"),
+        ("GATE_MIN_CRITICAL_ROWS", "2.5"),
         ("TUNING_JOBS", "751"),
         ("TUNING_PARALLEL", "0"),
     ],

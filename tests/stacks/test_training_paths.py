@@ -24,6 +24,7 @@ class World:
     promote: bool = True
     passes: Mapping[str, bool] = field(default_factory=lambda: {"risk": True, "performance": True})
     has_splits: bool = False
+    live: str = ""
     failing: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
@@ -48,6 +49,12 @@ class World:
             "IngestInsights": lambda _: {"rows": 5, "refused": 0},
             "aws-sdk:sagemaker:describeHyperParameterTuningJob": lambda e: {
                 "BestTrainingJob": {"TrainingJobName": f"{e['HyperParameterTuningJobName']}-003-abcdef"}
+            },
+            "aws-sdk:cloudformation:describeStacks": lambda e: {
+                "Stacks": [{"Parameters": self.parameters(e["StackName"])}]
+            },
+            "aws-sdk:sagemaker:describeModelPackage": lambda e: {
+                "InferenceSpecification": {"Containers": [{"ModelDataUrl": f"s3://bucket/{e['ModelPackageName']}"}]}
             },
             "JudgeModel": self.judgement,
             "aws-sdk:sagemaker:createModelPackage": lambda e: {
@@ -79,6 +86,12 @@ class World:
         if request["Prefix"] == "features/splits.json":
             return {"KeyCount": 1, "Contents": [{"Key": request["Prefix"]}]} if self.has_splits else {"KeyCount": 0}
         return {"KeyCount": 1, "Contents": [{"Key": f"{request['Prefix']}00000.json"}]}
+
+    def parameters(self, stack: str) -> list[dict[str, str]]:
+        return [
+            {"ParameterKey": "ChallengerPackage", "ParameterValue": "a-challenger"},
+            {"ParameterKey": "LivePackage", "ParameterValue": f"{self.live}-{stack}" if self.live else ""},
+        ]
 
     def judgement(self, request: dict[str, Any]) -> dict[str, Any]:
         kind = request["kind"]
@@ -217,6 +230,42 @@ def test_the_best_trial_is_evaluated_and_registered_with_what_is_known_of_it(tra
         "metrics_uri": "s3://bucket/metrics.json",
         "metric_accuracy": "0.93",
     }
+
+
+def evaluation_inputs(world: World, kind: str) -> dict[str, str]:
+    inputs = world.jobs()[f"iops-evaluate-{kind}-{RUN_ID}-0"]["ProcessingInputs"]
+    return {entry["InputName"]: entry["S3Input"]["S3Uri"] for entry in inputs}
+
+
+def test_a_newcomer_is_evaluated_beside_the_live_model_of_its_kind(train: Train):
+    world = World(live="live")
+
+    train(world)
+
+    assert evaluation_inputs(world, "risk")["live"] == "s3://bucket/live-IopsRiskEndpoint"
+    assert evaluation_inputs(world, "performance")["live"] == "s3://bucket/live-IopsPerformanceEndpoint"
+
+
+def test_an_endpoint_stack_that_is_not_deployed_has_no_live_model(train: Train):
+    missing = {"aws-sdk:cloudformation:describeStacks": ("CloudFormation", "Stack with id x does not exist")}
+    world = World(live="live", failing=missing, promote=False)
+
+    assert {outcome["status"] for outcome in train(world)["models"]} == {"registered"}
+    assert "live" not in evaluation_inputs(world, "risk")
+
+
+@pytest.mark.parametrize(
+    ("failing", "state"),
+    [
+        ("aws-sdk:cloudformation:describeStacks", "FindLive"),
+        ("aws-sdk:sagemaker:describeModelPackage", "LocateLive"),
+    ],
+)
+def test_a_live_model_that_cannot_be_found_out_is_no_silent_absence(train: Train, failing: str, state: str):
+    models = outcomes(train(World(live="live", failing={failing: ("AccessDenied", "not authorized")})))
+
+    assert models["risk"]["status"] == "failed"
+    assert models["risk"]["cause"] == f"{state}Risk: not authorized"
 
 
 def test_a_rejected_model_is_registered_as_such_and_not_promoted(train: Train):

@@ -44,6 +44,7 @@ def risk_metrics(true: Levels, probabilities: Floats) -> dict[str, Any]:
     }
     return {
         **level_metrics(true, predicted),
+        **({"recall_critical": float(recall[-1])} if support[-1] else {}),
         "per_class": per_class,
         "confusion_matrix": sk.confusion_matrix(true, predicted, labels=ALL_LEVELS).tolist(),
         "log_loss": float(sk.log_loss(true, probabilities, labels=ALL_LEVELS)),
