@@ -24,10 +24,13 @@ pytestmark = pytest.mark.e2e
 OPTIONS = {
     "INSIGHTS": "synthetic",
     "RECORDS": "3000",
+    "SEED": "2",
     "TUNING_JOBS": "3",
     "TUNING_PARALLEL": "2",
     "GATE_MIN_ACCURACY": "0.5",
     "GATE_MAX_RMSE": "40",
+    "GATE_MIN_COVERAGE": "0",
+    "GATE_MAX_COVERAGE": "1",
 }
 """Small, and a gate that a model of so few rows passes: what is tested is the way, not the quality."""
 
@@ -135,7 +138,7 @@ def test_a_gate_that_refuses_leaves_the_live_model_alone_and_says_why(
             "models": ["risk"],
             "tuning": {"max_jobs": 2, "max_parallel_jobs": 2},
             "gate": {"min_accuracy": 0.999},
-            "source": {"kind": "synthetic", "records": 3000, "seed": 7},
+            "source": {"kind": "synthetic", "records": 3000, "seed": 2},
         },
     )
 
@@ -143,6 +146,7 @@ def test_a_gate_that_refuses_leaves_the_live_model_alone_and_says_why(
     assert execution.status == "SUCCEEDED", execution.cause
     assert model["status"] == "rejected"
     assert any("0.999" in reason for reason in model["gate"]["reasons"])
+    assert any("ahead of the live model" in reason for reason in model["gate"]["reasons"])
     assert execution.output["models"]["performance"]["status"] == "skipped"
     assert (live_package(cloud, "risk"), live_configuration(cloud, "risk")) == before
 
@@ -158,8 +162,8 @@ def test_a_second_model_goes_live_and_the_older_version_comes_back_through_promo
         {
             "models": ["performance"],
             "tuning": {"max_jobs": 2, "max_parallel_jobs": 2},
-            "gate": {"max_rmse": 50},
-            "source": {"kind": "synthetic", "records": 3000, "seed": 7},
+            "gate": {"max_rmse": 50, "min_coverage": 0, "max_coverage": 1, "max_loss_to_live": 1},
+            "source": {"kind": "synthetic", "records": 3000, "seed": 2},
         },
     )
     assert execution.status == "SUCCEEDED", execution.cause
