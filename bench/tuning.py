@@ -1,4 +1,5 @@
-"""How much the tuning step costs above its limit: the pure `xgboost.train` time of the same trials on the same cores.
+"""What tuning gains and costs: the best loss after so many trials, and the step's time above its limit, which is the pure
+`xgboost.train` time of the same trials on the same cores.
 
 Deploys to a laptop cloud of its own, runs TrainModels, then trains every trial again, side by side in as many processes
 as there are cores, with nothing around `xgboost.train`. TUNING_JOBS sets the trials for each model (50).
@@ -6,14 +7,15 @@ as there are cores, with nothing around `xgboost.train`. TUNING_JOBS sets the tr
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from bench.material.table import keep, show
 from local.cloud import LaptopCloud
 from local.deploy import deploy
 from local.execution import Execution, history, run_execution
@@ -24,6 +26,7 @@ from training_container.split_file import Split
 from training_container.train import fit
 
 KINDS = ("risk", "performance")
+MARKS = (1, 2, 3, 5, 10, 20, 30, 50, 100)
 
 
 def main() -> None:
@@ -34,11 +37,18 @@ def main() -> None:
             trials, tuning_seconds = run_workflow(cloud, options, folder)
         # Measured after the cloud has stopped, so that nothing competes for the cores.
         pure_seconds = seconds_of_pure_training(trials, folder)
-    report(len(trials), tuning_seconds, pure_seconds)
+    report(trials, tuning_seconds, pure_seconds)
 
 
-def run_workflow(cloud: LaptopCloud, options: RunOptions, folder: Path) -> tuple[list[dict[str, str]], float]:
-    """Every completed trial's hyperparameters and the seconds of the tuning step; the splits go into `folder`."""
+class Trial(NamedTuple):
+    """A completed training job: its hyperparameters and its loss on the validation split."""
+
+    given: dict[str, str]
+    loss: float
+
+
+def run_workflow(cloud: LaptopCloud, options: RunOptions, folder: Path) -> tuple[dict[str, list[Trial]], float]:
+    """Each kind's trials in the order of their end and the seconds of the tuning step; the splits go into `folder`."""
     deploy(cloud)
     deployment = Deployment.of(cloud)
     if isinstance(options.insights, Path):
@@ -49,7 +59,7 @@ def run_workflow(cloud: LaptopCloud, options: RunOptions, folder: Path) -> tuple
         execution_input={**options.execution_input(), "promote": False},
     )
     download_splits(cloud, deployment, execution.output["run_id"], folder)
-    return [trial for kind in KINDS for trial in trials_of(cloud, kind)], seconds_of_tuning(cloud, execution)
+    return {kind: trials_of(cloud, kind) for kind in KINDS}, seconds_of_tuning(cloud, execution)
 
 
 def seconds_of_tuning(cloud: LaptopCloud, execution: Execution) -> float:
@@ -62,13 +72,13 @@ def seconds_of_tuning(cloud: LaptopCloud, execution: Execution) -> float:
     return (max(exited) - min(entered)).total_seconds()
 
 
-def trials_of(cloud: LaptopCloud, kind: str) -> list[dict[str, str]]:
-    """The hyperparameters of every completed trial."""
+def trials_of(cloud: LaptopCloud, kind: str) -> list[Trial]:
     sagemaker = cloud.client("sagemaker")
     jobs = sagemaker.get_paginator("list_training_jobs").paginate(NameContains=f"{kind}-", StatusEquals="Completed")
     names = [job["TrainingJobName"] for page in jobs for job in page["TrainingJobSummaries"]]
-    described = (sagemaker.describe_training_job(TrainingJobName=name) for name in names)
-    return [job["HyperParameters"] for job in described]
+    described = [sagemaker.describe_training_job(TrainingJobName=name) for name in names]
+    described.sort(key=lambda job: job["TrainingEndTime"])
+    return [Trial(job["HyperParameters"], float(job["FinalMetricDataList"][0]["Value"])) for job in described]
 
 
 def download_splits(cloud: LaptopCloud, deployment: Deployment, run_id: str, folder: Path) -> None:
@@ -78,7 +88,7 @@ def download_splits(cloud: LaptopCloud, deployment: Deployment, run_id: str, fol
         cloud.client("s3").download_file(deployment["IopsData.BucketName"], key, str(folder / f"{name}.npz"))
 
 
-def seconds_of_pure_training(trials: list[dict[str, str]], folder: Path) -> float:
+def seconds_of_pure_training(trials: Mapping[str, list[Trial]], folder: Path) -> float:
     splits = {
         kind: tuple(Split.read(folder, name).labelled(kind) for name in ("train", "validation")) for kind in KINDS
     }
@@ -86,7 +96,7 @@ def seconds_of_pure_training(trials: list[dict[str, str]], folder: Path) -> floa
     with multiprocessing.get_context("fork").Pool(cores, initializer=_keep, initargs=(splits,)) as pool:
         pool.map(_warm, range(cores))
         started = time.perf_counter()
-        pool.map(_train, trials, chunksize=1)
+        pool.map(_train, [trial.given for kind in KINDS for trial in trials[kind]], chunksize=1)
         return time.perf_counter() - started
 
 
@@ -107,15 +117,21 @@ def _train(given: dict[str, str]) -> None:
     fit(hyperparameters, *_splits[hyperparameters.kind])
 
 
-def report(trials: int, tuning_seconds: float, pure_seconds: float) -> None:
-    figures = {
-        "trials": trials,
-        "tuning_seconds": round(tuning_seconds, 2),
-        "pure_training_seconds": round(pure_seconds, 2),
-        "ratio": round(tuning_seconds / pure_seconds, 2),
+def report(trials: Mapping[str, list[Trial]], tuning_seconds: float, pure_seconds: float) -> None:
+    count = sum(map(len, trials.values()))
+    cost = {
+        "trials": count,
+        "tuning step, s": tuning_seconds,
+        "xgb.train alone, s": pure_seconds,
+        "ratio": tuning_seconds / pure_seconds,
+        "seconds per trial": tuning_seconds / count,
     }
-    for name, value in figures.items():
-        print(f"{name:24} {value:>10}")
-    path = Path("build/bench/tuning.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(figures, indent=1) + "\n")
+    best = [{"model": kind, **best_after(trials[kind])} for kind in KINDS]
+    show("Best validation loss after so many trials (risk: log loss; performance: RMSE)", best)
+    show("The tuning step against pure training on the same cores", [cost])
+    keep("tuning", {"best": best, "cost": cost})
+
+
+def best_after(trials: list[Trial]) -> dict[str, float]:
+    """The smallest loss among the first 1, 5, 10, ... trials; the same columns for both kinds."""
+    return {str(n): min(trial.loss for trial in trials[:n]) for n in MARKS if n <= len(trials)}
