@@ -1,6 +1,6 @@
 """How numeric kernels are compiled: numba without Python objects, machine code kept beside the source or in the home.
 
-NUMBA_CACHE_DIR names another place. Where nothing can be written, each process compiles for itself (about 15 s). The
+NUMBA_CACHE_DIR names another place. Where nothing can be written, each process compiles for itself (about 6 s). The
 cache notices a changed file, not a changed constant imported from another: delete __pycache__ after editing those.
 """
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from insights.columns import InsightColumns
+from insights.feature_kernels import FeatureRow
 from insights.feature_table import FEATURE_NAMES, FEATURES
-from insights.features import FEATURE_FUNCTIONS, compute_features, compute_window
+from insights.features import compute_features, compute_window
 from insights.schema import Insight
 from tests.insights.insight_strategies import histories, row
 
@@ -83,8 +84,8 @@ def reference(history: Sequence[Insight], newest: Insight) -> list[float]:
     return [math.nan if value is None else float(value) for value in values]
 
 
-def test_every_function_bears_the_name_of_its_column() -> None:
-    assert tuple(function.__name__ for function in FEATURE_FUNCTIONS) == FEATURE_NAMES
+def test_the_kernel_writes_the_columns_of_the_table_in_its_order() -> None:
+    assert FeatureRow._fields == FEATURE_NAMES
 
 
 @given(st.tuples(histories(device_id="a"), histories(device_id="b")))
@@ -106,6 +107,20 @@ def test_a_row_is_the_same_in_bulk_and_as_a_window(history: list[Insight], data:
     alerts = [r.timestamp for r in upto[:-1] if r.alert]
     last = max(alerts) if alerts else None
     np.testing.assert_array_equal(compute_window(window, last_alert_at=last), bulk)
+
+
+@given(st.tuples(histories(device_id="a"), histories(device_id="b")), st.integers(1, 9), st.integers(1, 3))
+def test_no_value_depends_on_threads_or_on_where_a_task_begins(
+    pair: tuple[list[Insight], list[Insight]], chunk_rows: int, threads: int
+) -> None:
+    columns = InsightColumns.from_insights([r for history in pair for r in history])
+    whole = compute_features(columns, threads=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("insights.features.CHUNK_ROWS", chunk_rows)
+        np.testing.assert_array_equal(compute_features(columns, threads=threads), whole)
+        single = compute_features(columns, threads=threads, dtype=np.float32)
+    assert single.dtype == np.float32
+    np.testing.assert_array_equal(single, whole.astype(np.float32))
 
 
 @given(histories(), histories(), st.data())
@@ -245,6 +260,16 @@ def test_equal_values_have_no_variance_and_no_slope_whatever_their_size() -> Non
 def test_a_crowded_window_is_computed_like_any_other() -> None:
     rows = [row(i / 100, avg_latency_ms=(7 * i) % 97 + 1.0) for i in range(600)]
     np.testing.assert_allclose(compute_window(rows), reference(rows, rows[-1]), rtol=1e-7, atol=1e-9)
+    bulk = compute_features(
+        InsightColumns.from_insights(rows + [row(6 + i / 5, avg_latency_ms=3.0) for i in range(60)])
+    )
+    np.testing.assert_array_equal(bulk[599], compute_window(rows))
+    np.testing.assert_array_equal(bulk[300], compute_window(rows[:301]))
+
+
+def test_threads_are_one_or_more() -> None:
+    with pytest.raises(ValueError, match="threads is 0"):
+        compute_features(InsightColumns.from_insights([row()]), threads=0)
 
 
 def test_no_row_two_devices_and_a_naive_alert_are_refused() -> None:
