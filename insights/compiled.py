@@ -6,15 +6,10 @@ cache notices a changed file, not a changed constant imported from another: dele
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numba
-from numba.core.errors import NumbaExperimentalFeatureWarning
-
-# Said on each compilation of a tuple of functions, as the table of features is one; the pinned version unrolls it.
-warnings.filterwarnings("ignore", category=NumbaExperimentalFeatureWarning)
 
 
 def compiled(function: Callable[..., Any]) -> Any:
