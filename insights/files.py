@@ -205,26 +205,26 @@ def _array_values(chunks: Iterator[str], source: str) -> Iterator[Any]:
                 raise UnreadableFile(source, f"its JSON array has {buffer[position]!r} where {expected} should come")
             position, expected = position + 1, "a record"
         else:
-            value, buffer, position = _next_value(buffer[position:], chunks, source)
+            value, buffer, position = _next_value(buffer, position, chunks, source)
             yield value
             expected = ", or ]"
 
 
-def _next_value(buffer: str, chunks: Iterator[str], source: str) -> tuple[Any, str, int]:
-    """One element at the start of the buffer, reading on where it is cut; then the buffer and the place after it."""
+def _next_value(buffer: str, position: int, chunks: Iterator[str], source: str) -> tuple[Any, str, int]:
+    """The element at a place of the buffer, reading on where it is cut; then the buffer and the place after it."""
     while True:
         try:
-            value, end = _DECODER.raw_decode(buffer)
+            value, end = _DECODER.raw_decode(buffer, position)
             if end < len(buffer):  # a number that touches the end may go on
                 return value, buffer, end
             more = next(chunks, "")
             if not more:
                 return value, buffer, end
         except (ValueError, RecursionError) as error:
-            more = next(chunks, "") if len(buffer) < _LONGEST_RECORD else ""
-            if not more:
+            more = next(chunks, "") if len(buffer) - position < _LONGEST_RECORD else ""
+            if not more and position == 0:  # only then does the error count from the record's start
                 raise UnreadableFile(source, f"its JSON is broken ({error}) at {buffer[:60]!r}") from error
-        buffer += more
+        buffer, position = buffer[position:] + more, 0
 
 
 def _refuse_tail(tail: str, chunks: Iterator[str], source: str) -> None:

@@ -4,7 +4,7 @@ both fitted on the training split only. XGBoost takes NaN as it is and needs nei
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -14,6 +14,7 @@ from insights.columns import Floats
 from insights.feature_table import FEATURE_NAMES
 
 QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+_BLOCK_ROWS: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,16 +31,16 @@ class Preprocessing:
         values = _checked(X)
         if len(values) == 0:
             raise ValueError("no training rows: medians and scales need at least one")
-        known = ~np.isnan(values)
-        median = np.array([np.median(v[k]) if k.any() else 0.0 for v, k in zip(values.T, known.T, strict=True)])
-        filled = np.where(known, values, median)
-        deviation = filled.std(axis=0)
-        return cls(median, filled.mean(axis=0), np.where(deviation > 0.0, deviation, 1.0))
+        known = (column[~np.isnan(column)] for column in values.T)
+        median = np.array([np.median(column) if len(column) else 0.0 for column in known])
+        mean = _sum(values, lambda rows: _filled(rows, median)) / len(values)
+        deviation = np.sqrt(_sum(values, lambda rows: (_filled(rows, median) - mean) ** 2) / len(values))
+        return cls(median, mean, np.where(deviation > 0.0, deviation, 1.0))
 
     def transform(self, X: Floats) -> Floats:
         """Complete, scaled rows, shape (n, 25)."""
         values = _checked(X)
-        result: Floats = (np.where(np.isnan(values), self.median, values) - self.mean) / self.deviation
+        result: Floats = (_filled(values, self.median) - self.mean) / self.deviation
         return result
 
     def to_json(self) -> dict[str, Any]:
@@ -57,6 +58,18 @@ class Preprocessing:
         if tuple(mapping["feature_names"]) != FEATURE_NAMES:
             raise ValueError("the preprocessing was fitted for another feature table; fit it again with this version")
         return cls(*(np.array(mapping[name], np.float64) for name in ("median", "mean", "deviation")))
+
+
+def _filled(rows: Floats, median: Floats) -> Floats:
+    return np.where(np.isnan(rows), median, rows)
+
+
+def _sum(X: Floats, term: Callable[[Floats], Floats]) -> Floats:
+    """Of the terms of all rows, a block in memory at a time; adds row by row as numpy does over the first axis."""
+    total = np.zeros(X.shape[1])
+    for begin in range(0, len(X), _BLOCK_ROWS):
+        total = np.concatenate([total[np.newaxis], term(X[begin : begin + _BLOCK_ROWS])]).sum(axis=0)
+    return total
 
 
 def feature_statistics(X: Floats) -> dict[str, dict[str, float | int | None]]:

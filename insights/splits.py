@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from insights.columns import InsightColumns, Int8s
+from insights.columns import Floats, InsightColumns, Int8s
 from insights.feature_table import HORIZON_SPAN
 from insights.schema import RISK_LEVELS
 
@@ -24,6 +24,16 @@ SHARES: Final[Mapping[str, float]] = {
 }
 # Whom a small fleet serves first: without training there is no model, without test no verdict.
 _NEEDED: Final = ("train", "test", "validation", "calibration")
+
+
+class RowTimes(Protocol):
+    """What of the columns a split by time looks at."""
+
+    @property
+    def time_seconds(self) -> Floats: ...
+
+    @property
+    def interval_seconds(self) -> Floats: ...
 
 
 class TooFewGroups(ValueError):
@@ -74,7 +84,7 @@ def assign_splits(groups: Mapping[str, int], *, seed: int, previous: Mapping[str
     return {group: assigned[group] for group in groups}
 
 
-def assign_by_time(columns: InsightColumns) -> npt.NDArray[np.str_]:
+def assign_by_time(columns: RowTimes) -> npt.NDArray[np.str_]:
     """The option: a split per row by time, oldest to train, newest to test; "" for rows in the gap of one horizon
     before each later split, whose labels would look into it. TooFewGroups where a split would stay empty."""
     time = columns.time_seconds

@@ -1,12 +1,19 @@
-"""engineer: insights to features, labels, splits and statistics; everything a training reads, and files for people."""
+"""engineer: insights to features, labels, splits and statistics; everything a training reads, and files for people.
+
+Memory is bounded by a shard of whole devices, not by the input: every insight is read once into columns on disk, a first
+pass over the shards finds each group's worst level, a second one writes. Both compute features and labels, which costs
+less than keeping them.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +29,49 @@ from insights.preprocessing import Preprocessing, feature_statistics
 from insights.schema import LABEL_SOURCES, RISK_LEVELS, InvalidInsight
 from insights.splits import SPLITS, TooFewGroups, assign_by_time, assign_splits, rows_of, worst_levels
 from training_container.errors import UnusableInput
+from training_container.growing_arrays import GrowingArrays
 from training_container.sagemaker_contract import read_json
+from training_container.shards import Shards
 from training_container.split_file import Split
+from training_container.table_files import open_tables
 
 NOT_INSIGHTS = ("manifest.json", "splits.json", "training-stats.json")
 BESIDE_FOLDERS = frozenset({"parts", "generated"})
 INSIGHT_ENDINGS = (".json", ".jsonl", ".csv", ".json.gz", ".jsonl.gz", ".csv.gz")
-CSV_NAMES = {"train": "train", "validation": "val", "calibration": "calibration", "test": "test"}
+
+Rows = Mapping[str, npt.NDArray[np.bool_]]  # the labelled rows of each split
+UNROUNDED = "unrounded"  # X before it was rounded to float32, for the statistics
+
+
+class Times(NamedTuple):
+    """What a split by time looks at, of every row."""
+
+    time_seconds: npt.NDArray[np.float64]
+    interval_seconds: npt.NDArray[np.float64]
+
+
+class Engineered(NamedTuple):
+    """A shard with its labels and features; its devices are the whole's from place `first_device` on."""
+
+    columns: InsightColumns
+    labels: Labels
+    features: npt.NDArray[np.float64]
+    first_device: int
+    first_row: int
+
+
+class Assignment(NamedTuple):
+    """Which group is in which split, or with a split by time which row; and the memory for the next run."""
+
+    groups: Mapping[str, str]
+    by_time: npt.NDArray[np.str_] | None
+    memory: Mapping[str, str]
+
+    def of(self, shard: Engineered) -> npt.NDArray[np.str_]:
+        """The split of each row, "" for none."""
+        if self.by_time is None:
+            return rows_of(shard.columns, self.groups)
+        return self.by_time[shard.first_row : shard.first_row + len(shard.columns)]
 
 
 def engineer(
@@ -41,40 +84,49 @@ def engineer(
     table_format: str = "csv",
     seed: int = 7,
 ) -> None:
-    """Read every insight of a file or folder and write the features folder; raises UnusableInput with the true reason."""
-    columns = read_columns(source)
-    labelled = choose_labels(columns, labels)
-    features = compute_features(columns)
-    check_size(columns, features)
-    row_split, memory = assign_rows(columns, labelled, split, _previous(previous), seed)
-    output.mkdir(parents=True, exist_ok=True)
-    table = as_table(columns, features, labelled)
-    write_table(table, output / "features", table_format)
-    write_splits(output, columns, features, labelled, row_split, table, table_format, find_foretold(source))
-    _write_json(output / "splits.json", memory)
-    _write_json(output / "engineer.json", counts(columns, labelled, row_split))
-    train_rows = features[(row_split == "train") & (labelled.source >= 0)]
-    if len(train_rows) == 0:
-        raise UnusableInput("no row of the training split has a label; the source needs longer histories or labels")
-    _write_json(output / "feature-statistics.json", feature_statistics(train_rows))
-    _write_json(output / "preprocessing.json", Preprocessing.fit(train_rows).to_json())
-    print(json.dumps(counts(columns, labelled, row_split)), flush=True)
+    """Read every insight of a file or folder and write the features folder; raises UnusableInput with the true reason.
+
+    Of insights with one key (device, time) the last read wins, files in the order of their paths; their order changes
+    nothing else. Nothing asks the clock: a future timestamp is a time like any other. Labels are what the source brings;
+    by hindsight where it brings none at all, or where `labels` asks for it.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        shards = read_shards(source, Path(scratch))
+        hindsight = labels != "given" or not shards.brings_labels
+        assignment = assign(engineered(shards, hindsight), split, _previous(previous), seed)
+        output.mkdir(parents=True, exist_ok=True)
+        _write_json(output / "splits.json", assignment.memory)
+        grown, foretold = GrowingArrays(Path(scratch)), find_foretold(source)
+        counted = empty_counts(len(shards.devices))
+        with open_tables(output, table_format) as append_rows:
+            for shard in engineered(shards, hindsight):
+                row_split = assignment.of(shard)
+                rows = {name: (row_split == name) & (shard.labels.source >= 0) for name in SPLITS}
+                append_rows(as_table(shard), rows)
+                append_splits(grown, shard, rows, shards.device_classes, foretold)
+                count(counted, shard, rows)
+        write_splits(output / "columnar", grown, shards)
+        _write_json(output / "engineer.json", counted)
+        train_rows = grown.read(f"train-{UNROUNDED}")
+        if len(train_rows) == 0:
+            raise UnusableInput("no row of the training split has a label; the source needs longer histories or labels")
+        _write_json(output / "feature-statistics.json", feature_statistics(train_rows))
+        _write_json(output / "preprocessing.json", Preprocessing.fit(train_rows).to_json())
+    print(json.dumps(counted), flush=True)
 
 
-def read_columns(source: Path) -> InsightColumns:
-    """The insights of a file, or of every insight file below a folder, as columns; a bad record is refused by name."""
+def read_shards(source: Path, scratch: Path) -> Shards:
+    """The insights of a file, or of every insight file below a folder, as shards; a bad record is refused by name."""
     files = [source] if source.is_file() else sorted(insight_files(source))
     if not files:
         raise UnusableInput(f"{source} holds no insight file; accepted are {', '.join(INSIGHT_ENDINGS)}")
     try:
-        columns = InsightColumns.concatenate(
-            [InsightColumns.from_insights(list(read_insights(file))) for file in files]
-        )
+        shards = Shards.spool(itertools.chain.from_iterable(map(read_insights, files)), scratch)
     except (InvalidInsight, UnreadableFile) as refused:
         raise UnusableInput(str(refused)) from refused
-    if len(columns) == 0:
+    if not shards.devices:
         raise UnusableInput(f"{source} holds no insight; load insights into the table, or give a source that has some")
-    return columns
+    return shards
 
 
 def insight_files(folder: Path) -> Iterator[Path]:
@@ -92,35 +144,15 @@ def find_foretold(source: Path) -> Foretold:
     return Foretold.read(found[0]) if found and found[0].is_file() else Foretold.nothing()
 
 
-def choose_labels(columns: InsightColumns, labels: str) -> Labels:
-    """What the source brings; hindsight where it brings none at all, or where it was asked for."""
-    given = given_labels(columns)
-    brings_some = bool((given.source >= 0).any())
-    return given if labels == "given" and brings_some else label(columns)
-
-
-def assign_rows(
-    columns: InsightColumns, labels: Labels, split: str, previous: Mapping[str, str], seed: int
-) -> tuple[npt.NDArray[np.str_], dict[str, str]]:
-    """The split of each row ("" none) and the memory of which group is in which split."""
-    try:
-        if split == "time":
-            return assign_by_time(columns), dict(previous)
-        chosen = assign_splits(worst_levels(columns, labels.risk), seed=seed, previous=previous)
-    except (TooFewGroups, ValueError) as refused:
-        raise UnusableInput(str(refused)) from refused
-    return rows_of(columns, chosen), {**previous, **chosen}
-
-
-def as_table(columns: InsightColumns, features: npt.NDArray[np.float64], labels: Labels) -> pd.DataFrame:
-    """features.csv: device_id, timestamp, the 25 columns unscaled (NaN empty), then the labels."""
-    table = pd.DataFrame(features, columns=list(FEATURE_NAMES))
-    table.insert(0, "device_id", columns.device_ids())
-    table.insert(1, "timestamp", columns.timestamps())
-    table["risk_level"] = [RISK_LEVELS[level] if level >= 0 else None for level in labels.risk.tolist()]
-    table["performance_score"] = labels.score
-    table["label_source"] = [LABEL_SOURCES[source] if source >= 0 else None for source in labels.source.tolist()]
-    return table
+def engineered(shards: Shards, hindsight: bool) -> Iterator[Engineered]:
+    """Shard after shard; a row whose features are beyond any device is refused."""
+    first_device = first_row = 0
+    for columns in shards:
+        features = compute_features(columns)
+        check_size(columns, features)
+        labels = label(columns) if hindsight else given_labels(columns)
+        yield Engineered(columns, labels, features, first_device, first_row)
+        first_device, first_row = first_device + len(columns.devices), first_row + len(columns)
 
 
 def check_size(columns: InsightColumns, features: npt.NDArray[np.float64]) -> None:
@@ -134,65 +166,102 @@ def check_size(columns: InsightColumns, features: npt.NDArray[np.float64]) -> No
         )
 
 
-def write_splits(
-    output: Path,
-    columns: InsightColumns,
-    features: npt.NDArray[np.float64],
-    labels: Labels,
-    row_split: npt.NDArray[np.str_],
-    table: pd.DataFrame,
-    table_format: str,
-    foretold: Foretold,
-) -> None:
-    """Each split's labelled rows as a file for people and as columns for training."""
-    (output / "columnar").mkdir(exist_ok=True)
-    naive_risk, naive_score = persistence(columns)
-    above_slo = breaches(columns)
-    oracle_risk, oracle_score = foretold.of(columns)
-    for name in SPLITS:
-        rows = (row_split == name) & (labels.source >= 0)
-        Split(
-            X=features[rows].astype(np.float32),
-            risk=labels.risk[rows],
-            score=labels.score[rows].astype(np.float32),
-            device=columns.device[rows],
-            devices=np.array(columns.devices, np.str_),
-            time=columns.time_seconds[rows],
-            persistence_risk=naive_risk[rows].astype(np.int8),
-            persistence_score=naive_score[rows].astype(np.float32),
-            device_class=columns.device_class[rows],
-            device_classes=np.array(columns.device_classes, np.str_),
-            workload=columns.workload_type[rows],
-            breach=above_slo[rows],
-            oracle_risk=oracle_risk[rows],
-            oracle_score=oracle_score[rows],
-        ).write(output / "columnar" / f"{name}.npz")
-        write_table(table[rows], output / CSV_NAMES[name], table_format)
-
-
-def write_table(table: pd.DataFrame, path: Path, table_format: str) -> None:
-    if table_format == "csv":
-        table.to_csv(path.with_name(f"{path.name}.csv"), index=False)
-        return
+def assign(shards: Iterable[Engineered], split: str, previous: Mapping[str, str], seed: int) -> Assignment:
+    """By each group's worst level over all shards; or by time, which alone holds something of every row (60 bytes)."""
+    worst: dict[str, int] = {}
+    seconds, intervals = [], []
+    for shard in shards:
+        for group, level in worst_levels(shard.columns, shard.labels.risk).items():
+            worst[group] = max(worst.get(group, -1), level)
+        if split == "time":
+            seconds.append(shard.columns.time_seconds)
+            intervals.append(shard.columns.interval_seconds)
     try:
-        table.to_parquet(path.with_name(f"{path.name}.parquet"), index=False)
-    except ImportError as missing:
-        raise UnusableInput(
-            f"--format parquet needs pyarrow: pip install pyarrow, or take --format csv ({missing})"
-        ) from None
+        if split == "time":
+            return Assignment({}, assign_by_time(Times(np.concatenate(seconds), np.concatenate(intervals))), previous)
+        groups = assign_splits(worst, seed=seed, previous=previous)
+    except (TooFewGroups, ValueError) as refused:
+        raise UnusableInput(str(refused)) from refused
+    return Assignment(groups, None, {**previous, **groups})
 
 
-def counts(columns: InsightColumns, labels: Labels, row_split: npt.NDArray[np.str_]) -> dict[str, Any]:
-    """Rows, devices, and labelled rows by level and by split."""
-    levels = Counter(labels.risk.tolist())
-    labelled = labels.risk >= 0
-    return {
-        "rows": len(columns),
-        "devices": len(columns.devices),
-        "labelled": int(labelled.sum()),
-        "levels": {name: levels.get(index, 0) for index, name in enumerate(RISK_LEVELS)},
-        "splits": {name: int((labelled & (row_split == name)).sum()) for name in SPLITS},
+def as_table(shard: Engineered) -> pd.DataFrame:
+    """Rows of features.csv: device_id, timestamp, the 25 columns unscaled (NaN empty), then the labels."""
+    columns, labels = shard.columns, shard.labels
+    table = pd.DataFrame(shard.features, columns=list(FEATURE_NAMES))
+    table.insert(0, "device_id", columns.device_ids())
+    table.insert(1, "timestamp", columns.timestamps())
+    table["risk_level"] = pd.array([(*RISK_LEVELS, None)[level] for level in labels.risk.tolist()], dtype="str")
+    table["performance_score"] = labels.score
+    table["label_source"] = pd.array([(*LABEL_SOURCES, None)[source] for source in labels.source.tolist()], dtype="str")
+    return table
+
+
+def append_splits(
+    grown: GrowingArrays, shard: Engineered, rows: Rows, device_classes: Sequence[str], foretold: Foretold
+) -> None:
+    """Each split's labelled rows to the arrays that will be its columnar file, and their features unrounded."""
+    columns, labels = shard.columns, shard.labels
+    class_place = np.array([*map(device_classes.index, columns.device_classes), -1], np.int32)
+    persistence_risk, persistence_score = persistence(columns)
+    oracle_risk, oracle_score = foretold_of(columns, foretold)
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "X": shard.features.astype(np.float32),
+        "risk": labels.risk,
+        "score": labels.score.astype(np.float32),
+        "device": columns.device + np.int32(shard.first_device),
+        "time": columns.time_seconds,
+        "persistence_risk": persistence_risk.astype(np.int8),
+        "persistence_score": persistence_score.astype(np.float32),
+        "device_class": class_place[columns.device_class],
+        "workload": columns.workload_type,
+        "breach": breaches(columns),
+        "oracle_risk": oracle_risk,
+        "oracle_score": oracle_score,
+        UNROUNDED: shard.features,
     }
+    for name, mask in rows.items():
+        for field, values in arrays.items():
+            grown.append(f"{name}-{field}", values[mask])
+
+
+def write_splits(folder: Path, grown: GrowingArrays, shards: Shards) -> None:
+    """Each split's columnar file, array by array from the grown ones."""
+    folder.mkdir(exist_ok=True)
+    names: dict[str, Any] = {
+        "devices": np.array(shards.devices, np.str_),
+        "device_classes": np.array(shards.device_classes, np.str_),
+    }
+    for name in SPLITS:
+        fields = [field.name for field in dataclasses.fields(Split) if field.name not in names]
+        Split(**names, **{field: grown.read(f"{name}-{field}") for field in fields}).write(folder / f"{name}.npz")
+
+
+def foretold_of(columns: InsightColumns, foretold: Foretold) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]:
+    """The oracle's level and score of each row, looked up among the shard's devices alone."""
+    here = np.isin(np.array(foretold.devices, np.str_), np.array(columns.devices, np.str_))
+    return foretold.take(here[foretold.device]).of(columns)
+
+
+def empty_counts(devices: int) -> dict[str, Any]:
+    return {
+        "rows": 0,
+        "devices": devices,
+        "labelled": 0,
+        "levels": dict.fromkeys(RISK_LEVELS, 0),
+        "splits": dict.fromkeys(SPLITS, 0),
+    }
+
+
+def count(counted: dict[str, Any], shard: Engineered, rows: Rows) -> None:
+    """Adds a shard's rows, and its labelled rows by level and by split (those with a risk level)."""
+    labelled = shard.labels.risk >= 0
+    counted["rows"] += len(labelled)
+    counted["labelled"] += int(labelled.sum())
+    for level, name in enumerate(RISK_LEVELS):
+        counted["levels"][name] += int((shard.labels.risk == level).sum())
+    for name, mask in rows.items():
+        counted["splits"][name] += int((labelled & mask).sum())
 
 
 def _previous(folder: Path | None) -> dict[str, str]:

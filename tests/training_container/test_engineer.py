@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,38 @@ def test_an_empty_folder_and_one_lonely_device_are_refused_with_the_true_reason(
 def test_every_group_of_the_memory_is_a_device_group_of_the_source(pipeline: Pipeline):
     memory = json.loads((pipeline.features / "splits.json").read_text())
     assert set(memory) == {group_of(device) for device in read(pipeline, "features")["device_id"]}
+
+
+@pytest.mark.parametrize("options", [(), ("--split", "time"), ("--labels", "hindsight", "--seed", "3")])
+def test_every_output_is_the_same_byte_for_byte_from_one_shard_and_from_many(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+):
+    def written(name: str) -> dict[Path, bytes]:
+        out = tmp_path / name
+        assert (
+            main(["engineer", "--input", str(pipeline.raw / "training-data.csv"), "--output", str(out), *options]) == 0
+        )
+        return {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    one = written("one")
+    monkeypatch.setattr("training_container.shards.BLOCK_INSIGHTS", 777)
+    monkeypatch.setattr("training_container.shards.SHARD_ROWS", 300)
+    monkeypatch.setattr("training_container.table_files.ROWS_FORMATTED", 70)
+    monkeypatch.setattr("insights.preprocessing._BLOCK_ROWS", 100)
+    monkeypatch.setattr("insights.features.CHUNK_ROWS", 50)
+    assert written("many") == one
+    assert len(one) == 13
+
+
+def test_parquet_without_its_library_is_refused_with_both_remedies(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    source = str(pipeline.raw / "training-data.json")
+    assert main(["engineer", "--input", source, "--output", str(tmp_path), "--format", "parquet"]) == 2
+    said = capsys.readouterr().err
+    assert "pip install pyarrow" in said
+    assert "--format csv" in said
 
 
 def test_of_an_export_only_its_batches_are_read(tmp_path: Path):
