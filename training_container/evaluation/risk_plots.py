@@ -132,7 +132,7 @@ def precision_recall(axes: Axes, probabilities: Floats, true: npt.NDArray[Any], 
             precision, recall, _ = precision_recall_curve(true == index, probabilities[:, index])
             axes.plot(*_thinned(recall, precision), color=LEVEL_COLOURS[index], label=f"{level} {areas[level]:.3f}")
     axes.set(xlabel="found (recall)", ylabel="right (precision)", ylim=(0, 1.03))
-    axes.legend(title="average precision", loc="lower left")
+    axes.legend(title="average precision", loc="best")
 
 
 def _thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
