@@ -1,7 +1,8 @@
 """Labels: what happened next. The rule and its thresholds are the same for measured and generated insights.
 
 The horizon of a row at t are the device's rows in (t, t + 6.5 x interval_seconds]; fewer than three of them leave the
-row unlabelled. The SLO is the one known at t; nothing later than t enters it.
+row unlabelled, and so do fewer than three that are idle or have a latency: what nobody measured was not low. The SLO is
+the one known at t; nothing later than t enters it.
 """
 
 from __future__ import annotations
@@ -176,21 +177,22 @@ def judge_rows(first, end, least, p99, avg, iops, errors, queue, slo_p99, slo_av
         for j in range(first[i], end[i]):
             has_p99 = has_p99 or not math.isnan(p99[j])
         slo = slo_p99[i] if has_p99 else slo_avg[i]
-        breaches, worst, over_budget, unknown, points, scored = 0, 0.0, False, False, 0.0, 0
+        breaches, worst, over_budget, unknown, points, scored, seen = 0, 0.0, False, False, 0.0, 0, 0
         for j in range(first[i], end[i]):
             latency = p99[j] if has_p99 else avg[j]
             if iops[j] > 0.0 and not math.isnan(latency):
                 unknown = unknown or math.isnan(slo)
                 breaches += latency > slo
                 worst = max(worst, latency / slo)
+            seen += iops[j] == 0.0 or not math.isnan(latency)
             over_budget = over_budget or errors[j] > ERROR_BUDGET
             value = _score(latency, slo, errors[j], queue[j], iops[j])
             if not math.isnan(value):
                 points += value
                 scored += 1
         enough = end[i] - first[i] >= least
-        score[i] = points / scored if enough and scored > 0 and not unknown else math.nan
-        if not enough or (unknown and not over_budget):
+        score[i] = points / scored if scored >= least and not unknown else math.nan
+        if not enough or ((unknown or seen < least) and not over_budget):
             risk[i] = UNLABELLED
         elif over_budget or (breaches >= SUSTAINED_BREACHES and worst > EXTREME_FACTOR):
             risk[i] = CRITICAL

@@ -45,8 +45,11 @@ def reference(rows: Sequence[Insight], place: int) -> int:
         slo = 3 * statistics.median(known) if len(known) >= 6 and statistics.median(known) > 0 else None
     if any((r.error_rate or 0) > 0.01 for r in horizon):
         return CRITICAL
+    idle = [r for r in horizon if r.read_iops + r.write_iops == 0]
+    if len(busy) + len(idle) < 3 or (slo is None and busy):
+        return NONE
     if slo is None:
-        return NONE if busy else LOW
+        return LOW
     breaches = [x for x in busy if x > slo]
     if len(breaches) >= 3:
         return CRITICAL if max(breaches) > 4 * slo else HIGH
@@ -90,7 +93,12 @@ def test_errors_above_the_budget_are_critical_and_at_it_they_are_not() -> None:
 
 def test_idle_rows_do_not_breach() -> None:
     assert risks(history([500] * 7, read_iops=0, write_iops=0))[0] == LOW
-    assert risks(history([5, None, None, None, None, None, None]))[0] == LOW
+
+
+def test_a_busy_horizon_whose_latency_is_mostly_unknown_is_unlabelled_and_not_low() -> None:
+    assert risks(history([5, None, None, None, None, None, None]))[0] == NONE
+    assert risks(history([5, 5, 5, None, None, None, None]))[0] == NONE
+    assert risks(history([5, 5, 5, 5, None, None, None]))[0] == LOW
 
 
 @pytest.mark.parametrize(("followers", "level"), [(2, NONE), (3, LOW)])
@@ -194,5 +202,5 @@ def test_no_rows_and_rows_without_latency_are_no_trouble() -> None:
     assert len(label(InsightColumns.from_insights([])).risk) == 0
     assert len(persistence(InsightColumns.from_insights([]))[0]) == 0
     rows = [row(i) for i in range(8)]
-    assert risks(rows) == [LOW] * 5 + [NONE] * 3
+    assert risks(rows) == [NONE] * 8
     assert np.isnan(label(InsightColumns.from_insights(rows)).score).all()
