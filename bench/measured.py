@@ -2,7 +2,8 @@
 
 Every group of devices (a measuring run, a server) is judged once, by a model that other groups of the same set trained
 (five folds, default hyperparameters); the synthetic fleet's models, 10,000 records of the default seed, never saw any.
-INSIGHTS=FILE[,FILE] adds further sets of insights in any of the formats that are read.
+INSIGHTS=FILE[,FILE] adds further sets of insights in any of the formats that are read. build/bench/measured/ gets the full
+report of both models on the test split of the measured set.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from bench.material.tuned import silent, tuned
 from insights.preprocessing import Preprocessing
 from training_container.engineer import engineer
 from training_container.evaluation.bootstrap import DeviceBootstrap
+from training_container.evaluation.evaluate import evaluate
 from training_container.evaluation.judge_performance import Forecast, judge_performance
 from training_container.evaluation.judge_risk import judge_risk
 from training_container.evaluation.limits import cannot_be_judged
@@ -29,6 +31,7 @@ from training_container.predictor import Predictor
 from training_container.split_file import Split
 
 MEASURED = Path("data/measured.jsonl.gz")
+REPORTS = Path("build/bench/measured")
 FOLDS, SEED = 5, 7
 KINDS = ("risk", "performance")
 TRAINED_ON = {"measured": "the set itself", "synthetic": "the synthetic fleet"}
@@ -56,6 +59,23 @@ def main() -> None:
             print(f"\ncannot be judged of {kind} on {path.name}:")
             print("\n".join(f"- {sentence}" for sentence in found[kind]["measured"]["cannot_be_judged"]) or "- nothing")
     keep("measured", figures)
+    with silent():
+        pages = list(reports(MEASURED, REPORTS))
+    print("\n".join(map(str, pages)))
+
+
+def reports(path: Path, folder: Path) -> Iterator[Path]:
+    """The evaluation's own report of each kind, trained on the set's other devices and on the synthetic fleet."""
+    with tempfile.TemporaryDirectory() as scratch:
+        features = Path(scratch) / "features"
+        engineer(path, features)
+        for trained, splits in (("itself", splits_of(features)), ("synthetic", splits_of(fleet(10_000, SEED)))):
+            for kind in KINDS:
+                model, output = Path(scratch) / f"{trained}-{kind}", folder / f"trained-on-{trained}-{kind}"
+                labelled = {name: rows.labelled(kind) for name, rows in splits.items()}
+                tuned(kind, labelled, trials=1).written(labelled, model)
+                evaluate(kind, model=model, features=features, output=output)
+                yield output / "report.html"
 
 
 def engineered(path: Path) -> Split:

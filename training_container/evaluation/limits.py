@@ -22,8 +22,10 @@ def cannot_be_judged(kind: str, train: Split, test: Split) -> list[str]:
         said.append(f"only {groups} independent groups of test devices: the intervals are too narrow to be believed")
     if np.any(test.oracle_risk < 0):
         said.append("no oracle: how good a forecast of these rows can be at best is not known")
-    if np.any(test.breach < 0):
-        said.append(f"{np.mean(test.breach < 0):.0%} of the rows have no latency: they start no lead time")
+    if kind == "risk" and np.any(test.breach < 0):
+        said.append(
+            f"{np.sum(test.breach < 0):,} of {len(test):,} rows have no latency or no SLO: they start no lead time"
+        )
     if kind == "risk":
         learnt, support = (
             np.bincount(split.risk.astype(np.int64), minlength=len(RISK_LEVELS)) for split in (train, test)

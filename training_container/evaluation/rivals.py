@@ -23,7 +23,6 @@ from training_container.split_file import Split
 Levels = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
 
-ITERATIONS = 300
 MOST_LINEAR_ROWS = 100_000  # a model of 26 numbers per level learns nothing more from further rows
 RISK_FIFTHS, PERFORMANCE_TWENTIETHS = 5, 20
 
@@ -35,9 +34,9 @@ def risk_rivals(train: Split, test: Split, preprocessing: Preprocessing) -> dict
         "majority": np.full(len(test), commonest),
         "persistence": np.where(test.persistence_risk < 0, commonest, test.persistence_risk).astype(np.int64),
         "lookup": _looked_up_level(train, test, commonest),
-        "logistic": _fitted(LogisticRegression(max_iter=ITERATIONS), preprocessing, train, train.risk, test).astype(
-            np.int64
-        ),
+        "logistic": _fitted(
+            LogisticRegression(solver="newton-cholesky"), preprocessing, train, train.risk, test
+        ).astype(np.int64),
     }
     if np.all(test.oracle_risk >= 0):
         rivals["oracle"] = test.oracle_risk.astype(np.int64)
