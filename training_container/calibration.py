@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,13 @@ import xgboost as xgb
 from scipy.optimize import minimize_scalar
 
 from training_container.errors import UnusableInput
-from training_container.predictor import INTERVAL_LEVEL, SCORE_RANGE, positive_spread
+from training_container.predictor import INTERVAL_LEVEL, SCORE_RANGE, spread_width
 from training_container.split_file import Split
 
 Floats = npt.NDArray[np.float64]
 
-SPREAD_ROUNDS = 50  # shallow and few: a tenth of a trial's time at most
-FOLDS = 5
+SPREAD_QUANTILES = (0.05, 0.95)
+SPREAD_ROUNDS = 100  # at most, of shallow trees: a trial must not wait for its interval
 LOG_TEMPERATURE_LIMITS = (-2.0, 2.0)
 
 
@@ -33,11 +34,15 @@ def fit_temperature(margins: Floats, levels: npt.NDArray[np.int8]) -> float:
     return math.exp(minimize_scalar(log_loss, bounds=LOG_TEMPERATURE_LIMITS, method="bounded").x)
 
 
-def fit_spread(booster: xgb.Booster, split: Split, *, seed: int, threads: int) -> xgb.Booster:
-    """A small model of the residual's size, fitted where the main model did not train."""
-    residuals = np.abs(split.score - _scores(booster, split))
+def fit_spread(train: Split, validation: Split, *, seed: int, threads: int) -> xgb.Booster:
+    """The 5% and 95% quantiles of the score by pinball loss (Koenker 1978), from the rows that trained the main model.
+
+    Its width says how sure the score is. The held-out devices have no part in it but to stop it, so that the factor
+    they then give is not their own echo.
+    """
     settings: dict[str, Any] = {
-        "objective": "reg:absoluteerror",
+        "objective": "reg:quantileerror",
+        "quantile_alpha": np.array(SPREAD_QUANTILES),
         "tree_method": "hist",
         "max_depth": 3,
         "eta": 0.1,
@@ -45,25 +50,30 @@ def fit_spread(booster: xgb.Booster, split: Split, *, seed: int, threads: int) -
         "seed": seed,
         "nthread": threads,
     }
-    return xgb.train(settings, xgb.DMatrix(split.X, label=residuals, nthread=threads), num_boost_round=SPREAD_ROUNDS)
+    matrices = [xgb.DMatrix(split.X, label=split.score, nthread=threads) for split in (train, validation)]
+    spread = xgb.train(
+        settings,
+        matrices[0],
+        num_boost_round=SPREAD_ROUNDS,
+        evals=[(matrices[1], "validation")],
+        early_stopping_rounds=10,
+        verbose_eval=False,
+    )
+    return spread[: spread.best_iteration + 1]
 
 
-def fit_interval(booster: xgb.Booster, held_out: Split, *, seed: int, threads: int) -> tuple[xgb.Booster, float]:
-    """The model of the residual's size and the factor on it that covers 90% of rows of devices it never saw.
+def fit_interval(
+    booster: xgb.Booster, splits: Mapping[str, Split], *, seed: int, threads: int
+) -> tuple[xgb.Booster, float]:
+    """The spread of the score and the factor on it that covers 90% of rows of devices that trained neither.
 
-    Cross-conformal (Vovk 2015) over the groups of devices that did not train the booster: each of five folds is
-    measured by a spread fitted on the others, the spread that is kept is fitted on all. With one fold for the factor
-    and the rest for the spread, the few devices of the fold would decide what the interval covers. UnusableInput where
-    there are too few rows for any factor to promise it.
+    Normalised split conformal (Lei 2018) on the validation and calibration devices together: the calibration split's
+    alone are so few that one of them moves the factor. UnusableInput where there are too few rows to promise anything.
     """
-    ratios = np.empty(len(held_out))
-    fold = _folds(held_out, seed)
-    for number in np.unique(fold):
-        spread = fit_spread(booster, held_out.take(fold != number), seed=seed, threads=threads)
-        rows = held_out.take(fold == number)
-        residuals = np.abs(rows.score - _scores(booster, rows))
-        ratios[fold == number] = residuals / positive_spread(spread.inplace_predict(rows.X))
-    return fit_spread(booster, held_out, seed=seed, threads=threads), conformal_quantile(ratios)
+    held_out = Split.concatenate([splits["validation"], splits["calibration"]])
+    spread = fit_spread(splits["train"], splits["validation"], seed=seed, threads=threads)
+    residuals = np.abs(held_out.score - _scores(booster, held_out))
+    return spread, conformal_quantile(residuals / spread_width(spread.inplace_predict(held_out.X)))
 
 
 def conformal_quantile(ratios: Floats) -> float:
@@ -75,16 +85,6 @@ def conformal_quantile(ratios: Floats) -> float:
             f"covers {INTERVAL_LEVEL:.0%} (9 at least); the source needs longer histories or labels"
         )
     return float(np.sort(ratios)[rank - 1])
-
-
-def _folds(held_out: Split, seed: int) -> npt.NDArray[np.int64]:
-    """(n,) the fold of each row; groups of devices stay whole. A single one (split by time) is cut into two halves."""
-    names, group = np.unique(held_out.group(), return_inverse=True)
-    if len(names) == 1:
-        return np.arange(len(held_out)) * 2 // len(held_out)
-    place = np.random.default_rng(seed).permutation(len(names)) % FOLDS
-    fold: npt.NDArray[np.int64] = place[group]
-    return fold
 
 
 def _scores(booster: xgb.Booster, split: Split) -> Floats:

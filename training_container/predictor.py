@@ -26,7 +26,7 @@ SCORE_RANGE = (0.0, 100.0)
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """`spread` predicts the size of the residual for performance; None for risk."""
+    """`spread` predicts the 5% and 95% quantiles of the score for performance; None for risk."""
 
     description: ModelDescription
     trees: xgb.Booster
@@ -57,7 +57,7 @@ class Predictor:
         return clipped
 
     def intervals(self, rows: Matrix) -> tuple[Floats, Floats]:
-        """Lower and upper of the 90% interval: score +- q x predicted residual (normalised split conformal, Lei 2018)."""
+        """Lower and upper of the 90% interval: score +- q x predicted spread (normalised split conformal, Lei 2018)."""
         half = _fitted(self.description.conformal_quantile, "conformal_quantile") * self._spreads(rows)
         scores = self.scores(rows)
         return np.clip(scores - half, *SCORE_RANGE), np.clip(scores + half, *SCORE_RANGE)
@@ -126,7 +126,7 @@ class Predictor:
     def _spreads(self, rows: Matrix) -> Floats:
         if self.spread is None:
             raise ValueError("a risk model has no interval")
-        return positive_spread(self.spread.inplace_predict(rows))
+        return spread_width(self.spread.inplace_predict(rows))
 
 
 def _fitted(value: float | None, name: str) -> float:
@@ -135,10 +135,10 @@ def _fitted(value: float | None, name: str) -> float:
     return value
 
 
-def positive_spread(predicted: npt.NDArray[Any]) -> Floats:
-    """The predicted residual in score points, at least 0.1: trees may extrapolate below what a residual can be."""
-    floored: Floats = np.maximum(predicted.astype(np.float64), 0.1)
-    return floored
+def spread_width(quantiles: npt.NDArray[Any]) -> Floats:
+    """(n,) in score points from (n, 2) quantiles, which may cross; at least 0.1, as a residual is never nothing."""
+    width: Floats = np.maximum(np.abs(quantiles[:, 1].astype(np.float64) - quantiles[:, 0]), 0.1)
+    return width
 
 
 def _booster(path: Path, threads: int) -> xgb.Booster:

@@ -83,14 +83,12 @@ def write_model(
     booster.feature_names = None  # rows come as bare arrays; model.json holds the table, checked before any row is read
     booster.save_model(model / TREES)
     train, calibration = splits["train"], splits["calibration"]
-    temperature = quantile = None
+    calibration_rows, temperature, quantile = len(calibration), None, None
     if hyperparameters.kind == "risk":
         temperature = fit_temperature(_margins(booster, calibration), calibration.risk)
     else:
-        calibration = Split.concatenate([splits["validation"], calibration])
-        spread, quantile = fit_interval(
-            booster, calibration, seed=hyperparameters.seed, threads=threads(hyperparameters)
-        )
+        calibration_rows += len(splits["validation"])
+        spread, quantile = fit_interval(booster, splits, seed=hyperparameters.seed, threads=threads(hyperparameters))
         spread.save_model(model / SPREAD_TREES)
     ModelDescription(
         kind=hyperparameters.kind,
@@ -98,7 +96,7 @@ def write_model(
         best_iteration=best,
         hyperparameters=hyperparameters.booster_parameters(),
         training_rows=len(train),
-        calibration_rows=len(calibration),
+        calibration_rows=calibration_rows,
         training_ranges=_ranges(train.X),
         temperature=temperature,
         conformal_quantile=quantile,

@@ -18,7 +18,7 @@ from tests.training_container.conftest import Pipeline
 from training_container.__main__ import main
 from training_container.calibration import fit_interval, fit_temperature
 from training_container.model_folder import ModelDescription, read_golden
-from training_container.predictor import Predictor, positive_spread
+from training_container.predictor import Predictor, spread_width
 from training_container.split_file import Split
 
 
@@ -205,21 +205,16 @@ def test_the_interval_covers_nine_in_ten_rows_of_new_devices_and_widens_where_th
         score = predictor.scores(X).clip(25, 75) + noise * (1 + X[:, 0])
         return replace(rows, X=X, device=device, devices=np.array([str(i) for i in range(count)]), score=score)
 
-    middle = predictor.trees
-    spread, quantile = fit_interval(middle, devices(60, seed=1), seed=7, threads=1)
-    new = devices(2_000, seed=2)
-    half = quantile * positive_spread(spread.inplace_predict(new.X))
+    splits = {"train": devices(200, seed=1), "validation": devices(30, seed=2), "calibration": devices(30, seed=3)}
+    spread, quantile = fit_interval(predictor.trees, splits, seed=7, threads=1)
+    new = devices(2_000, seed=4)
+    half = quantile * spread_width(spread.inplace_predict(new.X))
 
     assert np.mean(np.abs(new.score - predictor.scores(new.X)) <= half) == pytest.approx(0.9, abs=0.025)
     assert half[new.X[:, 0] > 0.8].mean() > 1.2 * half[new.X[:, 0] < 0.2].mean()
 
 
-def test_one_device_alone_still_has_an_interval_that_varies(pipeline: Pipeline):
-    predictor = Predictor.load(pipeline.models["performance"])
-    rows = Split.read(pipeline.features / "columnar", "calibration").labelled("performance")
-    alone = replace(rows, device=np.zeros_like(rows.device))
+def test_quantiles_that_cross_or_meet_still_give_a_width():
+    crossed = np.array([[40.0, 60.0], [60.0, 40.0], [50.0, 50.0]], np.float32)
 
-    spread, quantile = fit_interval(predictor.trees, alone, seed=7, threads=1)
-
-    assert quantile > 0
-    assert len(np.unique(spread.inplace_predict(alone.X))) > 1
+    assert spread_width(crossed).tolist() == pytest.approx([20, 20, 0.1])
