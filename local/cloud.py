@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -43,7 +45,10 @@ class CloudError(RuntimeError):
 
 
 class LaptopCloud:
-    """One laptop cloud and its state folder. `port=0` chooses a free port; otherwise a taken one is refused by name."""
+    """One laptop cloud and its state folder. `port=0` chooses a free port; otherwise a taken one is refused by name.
+
+    `images` adds container images to the app's own (local.settings.CloudSettings).
+    """
 
     def __init__(
         self,
@@ -52,6 +57,7 @@ class LaptopCloud:
         port: int | None = None,
         wait_scale: float = DEFAULT_WAIT_SCALE,
         record_calls: bool = False,
+        images: Mapping[str, str] | None = None,
     ) -> None:
         chosen = int(os.environ.get("CLOUD_PORT", DEFAULT_PORT)) if port is None else port
         self.settings = CloudSettings(
@@ -59,6 +65,7 @@ class LaptopCloud:
             port=chosen or free_port(),
             wait_scale=wait_scale,
             record_calls=record_calls,
+            images=images or {},
         )
         self._record = ProcessRecord(self.settings.state_dir / "processes.json")
 
@@ -107,10 +114,7 @@ class LaptopCloud:
         state.mkdir(parents=True, exist_ok=True)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        settings = self.settings
-        environment = server_environment(
-            CloudSettings(settings.state_dir, settings.port, settings.wait_scale, settings.record_calls, os.getpid())
-        )
+        environment = server_environment(dataclasses.replace(self.settings, parent_pid=os.getpid()))
         repository = Path(__file__).resolve().parent.parent
         with self.log_file.open("wb") as log:
             return subprocess.Popen(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ACCOUNT = "000000000000"
@@ -24,13 +25,17 @@ HIDDEN_PREFIXES = ("AWS_", "LOCALSTACK_", "MINISTACK_", "DOCKER_", "LAMBDA_", "S
 
 @dataclass(frozen=True)
 class CloudSettings:
-    """state_dir holds everything the cloud writes; parent_pid 0 means that nobody is watched."""
+    """state_dir holds everything the cloud writes; parent_pid 0 means that nobody is watched.
+
+    images adds container images to the app's own: end of the URI after a slash -> Python module or .py file.
+    """
 
     state_dir: Path
     port: int
     wait_scale: float = DEFAULT_WAIT_SCALE
     record_calls: bool = False
     parent_pid: int = 0
+    images: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def endpoint_url(self) -> str:
@@ -49,6 +54,7 @@ class CloudSettings:
             wait_scale=float(environment["SFN_WAIT_SCALE"]),
             record_calls=environment["IOPS_CLOUD_RECORD_CALLS"] == "1",
             parent_pid=int(environment["IOPS_CLOUD_PARENT"]),
+            images=json.loads(environment["IOPS_CLOUD_IMAGES"]),
         )
 
 
@@ -103,6 +109,7 @@ def server_environment(settings: CloudSettings, *, base: Mapping[str, str] | Non
             "IOPS_CLOUD_STATE": str(state),
             "IOPS_CLOUD_RECORD_CALLS": "1" if settings.record_calls else "0",
             "IOPS_CLOUD_PARENT": str(settings.parent_pid),
+            "IOPS_CLOUD_IMAGES": json.dumps(dict(settings.images)),
         }
     )
     return environment

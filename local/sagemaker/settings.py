@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ Credentials = Mapping[str, str]
 
 SERVICE_PRINCIPAL = "sagemaker.amazonaws.com"
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
+APP_IMAGES = {"iops-insights:laptop": "training_container"}
 CLOUD_CREDENTIALS: Credentials = {"AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY}
 
 
@@ -31,7 +33,7 @@ class Settings:
     state_dir: Path
     endpoint_url: str
     region: str = REGION
-    images: Mapping[str, str] = field(default_factory=lambda: {"iops-insights:laptop": "training_container"})
+    images: Mapping[str, str] = field(default_factory=lambda: dict(APP_IMAGES))
     """End of an image's URI after a slash -> Python module that is its ENTRYPOINT (`python -m module`), or .py file."""
     code_root: Path = REPOSITORY
     """Working directory of every container, as WORKDIR is in the image."""
@@ -61,6 +63,7 @@ class Settings:
         return cls(
             state_dir=Path(environment["IOPS_CLOUD_STATE"]),
             endpoint_url=f"http://{HOST}:{environment['GATEWAY_PORT']}",
+            images={**APP_IMAGES, **json.loads(environment.get("IOPS_CLOUD_IMAGES", "{}"))},
             time_scale=float(environment.get("SFN_WAIT_SCALE", "1")),
         )
 
