@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
@@ -12,6 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.clients import hurried_client
 from lambdas.environment import read_environment
+from lambdas.predict.asking_again import CONNECT_SECONDS, READ_SECONDS
 from lambdas.predict.model_endpoint import ModelEndpoint
 from lambdas.predict.predict import NOT_STORED, PredictEnvironment, predict
 from lambdas.predict.predictions import Predictions
@@ -19,10 +21,17 @@ from lambdas.predict.problems import PROBLEM_MEDIA_TYPE, InvalidRequest, Problem
 from lambdas.predict.request import read_body
 from lambdas.predict.telemetry import Telemetry
 
-# Two attempts each, at most 1 s to connect: 3 calls to DynamoDB of 2 x (1 + 1) s and one to the endpoint of
-# 2 x (1 + 5) s end within 24 s, before the function's 25 s and API Gateway's 29 s.
-TABLE_SECONDS = 1.0
-ENDPOINT_SECONDS = 5.0
+# A table's call ends within 2 x (1 + 1) s. At worst there are four waits for one (the window's pages and the alerts side
+# by side, the alerts again, the store; a second page is rare) and the endpoint's 1.8 s: before the function's 25 s and
+# API Gateway's 29 s.
+TABLE_CLIENT: Final = {"connect_timeout_seconds": 1.0, "read_timeout_seconds": 1.0, "most_attempts": 2}
+ENDPOINT_CLIENT: Final = {
+    "connect_timeout_seconds": CONNECT_SECONDS,
+    "read_timeout_seconds": READ_SECONDS,
+    "most_attempts": 1,
+}
+# What the store may take after the answer: the endpoint is not asked again at the cost of the prediction's record.
+STORE_SECONDS: Final = 4.0
 METRICS_NAMESPACE = "IopsInsights"
 
 logger = Logger()
@@ -36,13 +45,13 @@ def application() -> APIGatewayRestResolver:
 
     def answer(kind: str) -> dict[str, Any]:
         metrics.add_dimension(name="Kind", value=kind)
-        dynamodb = hurried_client("dynamodb", TABLE_SECONDS)
+        dynamodb = hurried_client("dynamodb", **TABLE_CLIENT)
         answered = predict(
             kind,
             _body_of(app),
             telemetry=Telemetry(environment.insights_table_name, environment.last_alert_index_name, dynamodb),
             endpoint=ModelEndpoint(
-                environment.endpoint_of(kind), hurried_client("sagemaker-runtime", ENDPOINT_SECONDS)
+                environment.endpoint_of(kind), hurried_client("sagemaker-runtime", **ENDPOINT_CLIENT), _remaining(app)
             ),
             predictions=Predictions(environment.predictions_table_name, environment.prediction_days, dynamodb),
         )
@@ -57,6 +66,10 @@ def application() -> APIGatewayRestResolver:
     app.not_found(lambda _: _refusal(app, UnknownRoute(f"no {app.current_event.http_method} {app.current_event.path}")))
     app.exception_handler(Exception)(lambda error: _bug(app, error))
     return app
+
+
+def _remaining(app: APIGatewayRestResolver) -> Callable[[], float]:
+    return lambda: app.lambda_context.get_remaining_time_in_millis() / 1000 - STORE_SECONDS
 
 
 def _body_of(app: APIGatewayRestResolver) -> object:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
-from boto3.dynamodb.types import TypeSerializer
+from lambdas.attribute_values import to_attribute_value
 
 
 @dataclass(frozen=True)
@@ -22,18 +21,6 @@ class Predictions:
         item = {name: value for name, value in answer.items() if name != "prediction_id"}
         item["predicted_at_id"] = answer["prediction_id"]
         item["expires_at"] = int((predicted_at + timedelta(days=self.days_kept)).timestamp())
-        serialize = TypeSerializer().serialize
         self.dynamodb.put_item(
-            TableName=self.table, Item={name: serialize(_as_stored(value)) for name, value in item.items()}
+            TableName=self.table, Item={name: to_attribute_value(value) for name, value in item.items()}
         )
-
-
-def _as_stored(value: Any) -> Any:
-    """DynamoDB has no float; a Decimal of the float's own text reads back as the same float."""
-    if isinstance(value, float):
-        return Decimal(repr(value))
-    if isinstance(value, Mapping):
-        return {name: _as_stored(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_as_stored(entry) for entry in value]
-    return value

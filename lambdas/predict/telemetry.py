@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from insights.feature_table import WINDOW_ROWS, WINDOW_SPAN
-from insights.schema import Insight, InvalidInsight, parse_timestamp, timestamp_text
+from insights.schema import LATEST, Insight, InvalidInsight, parse_timestamp, timestamp_text
+from lambdas.attribute_values import from_attribute_value
 from lambdas.predict.problems import TelemetryUnavailable
 from lambdas.predict.request import MOST_INSIGHTS
 from lambdas.throttling import is_throttled
 
 _RETRY_AFTER_SECONDS = 2
+# One more than an invocation needs: a query that outlived a failed invocation does not hold up the next.
+_beside = ThreadPoolExecutor(max_workers=2, thread_name_prefix="last-alert")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +55,11 @@ class Telemetry:
     def window(self, device_id: str) -> Window:
         """Empty rows when nothing is stored of the device."""
         try:
+            newest_alerts = _beside.submit(self._alerts, device_id, most=2)
             rows, unreadable, is_cut = self._newest_rows(device_id)
             if not rows:
                 return Window(rows=(), last_alert_at=None, unreadable=unreadable)
-            last_alert_at = self._last_alert_before(rows[0])
+            last_alert_at = self._last_alert_before(rows[0], newest_alerts.result())
         except (ClientError, BotoCoreError) as error:
             if isinstance(error, ClientError) and not is_throttled(error):
                 raise
@@ -89,26 +93,30 @@ class Telemetry:
             "ScanIndexForward": False,
             "Limit": WINDOW_ROWS,
         }
-        deserialize = TypeDeserializer().deserialize
         while True:
             page = self.dynamodb.query(**request)
             for item in page["Items"]:
-                yield {name: deserialize(value) for name, value in item.items()}
+                yield {name: from_attribute_value(value) for name, value in item.items()}
             if "LastEvaluatedKey" not in page:
                 return
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def _last_alert_before(self, newest: Insight) -> datetime | None:
-        """From the sparse index, which holds only rows with an alert, however long ago."""
+    def _last_alert_before(self, newest: Insight, newest_alerts: Sequence[datetime]) -> datetime | None:
+        """Of the device's two newest alerts one may be the newest row's own. Both are too new only if a row came between
+        the two queries, or is no insight: then the index is asked once more."""
+        earlier = [moment for moment in newest_alerts if moment < newest.timestamp]
+        if not earlier and len(newest_alerts) == 2:
+            earlier = self._alerts(newest.device_id, most=1, before=newest.timestamp)
+        return earlier[0] if earlier else None
+
+    def _alerts(self, device_id: str, *, most: int, before: datetime = LATEST) -> list[datetime]:
+        """Newest first, from the sparse index, which holds only rows with an alert, however long ago."""
         page = self.dynamodb.query(
             TableName=self.table,
             IndexName=self.last_alert_index,
-            KeyConditionExpression="device_id = :device AND alert_at < :newest",
-            ExpressionAttributeValues={
-                ":device": {"S": newest.device_id},
-                ":newest": {"S": timestamp_text(newest.timestamp)},
-            },
+            KeyConditionExpression="device_id = :device AND alert_at < :before",
+            ExpressionAttributeValues={":device": {"S": device_id}, ":before": {"S": timestamp_text(before)}},
             ScanIndexForward=False,
-            Limit=1,
+            Limit=most,
         )
-        return parse_timestamp(page["Items"][0]["alert_at"]["S"]) if page["Items"] else None
+        return [parse_timestamp(item["alert_at"]["S"]) for item in page["Items"]]

@@ -7,10 +7,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
 
 from insights.schema import Insight
 from lambdas.ingest_insights.writer import InsightWriter
+from lambdas.predict.asking_again import READ_SECONDS
 from lambdas.predict.model_endpoint import ModelEndpoint
 from lambdas.predict.predict import NOT_STORED, predict
 from lambdas.predict.predictions import Predictions
@@ -60,6 +69,33 @@ class Model:
         return found
 
 
+class Clock:
+    """Time that passes only by sleeping, and by `call_seconds` for each call of a flaky model."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.waits: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+
+
+class FlakyModel(Model):
+    """Fails as listed, each time after `call_seconds`, then answers."""
+
+    def __init__(self, clock: Clock, *errors: Exception, call_seconds: float = 0.0) -> None:
+        super().__init__()
+        self.clock = clock
+        self.errors = list(errors)
+        self.call_seconds = call_seconds
+
+    def invoke_endpoint(self, **request: Any) -> dict[str, Any]:
+        self.clock.now += self.call_seconds
+        self.error = self.errors.pop(0) if self.errors else None
+        return super().invoke_endpoint(**request)
+
+
 class Refusing:
     """A DynamoDB client of which one operation fails."""
 
@@ -77,13 +113,29 @@ class Refusing:
         raise self.error
 
 
-def asked(cloud: Any, body: object, model: Model, *, dynamodb: Any = None, kind: str = "risk") -> dict[str, Any]:
-    table = dynamodb or cloud.dynamodb
+def asked(
+    cloud: Any,
+    body: object,
+    model: Model,
+    *,
+    dynamodb: Any = None,
+    kind: str = "risk",
+    clock: Clock | None = None,
+    remaining_seconds: float = 20.0,
+) -> dict[str, Any]:
+    table, clock = dynamodb or cloud.dynamodb, clock or Clock()
     return predict(
         kind,
         body,
         telemetry=Telemetry("insights", "last-alert", table),
-        endpoint=ModelEndpoint("iops-risk-predictor", model),
+        endpoint=ModelEndpoint(
+            "iops-risk-predictor",
+            model,
+            remaining_seconds=lambda: remaining_seconds,
+            sleep=clock.sleep,
+            fraction=lambda: 0.5,
+            clock=lambda: clock.now,
+        ),
         predictions=Predictions("predictions", 30, table),
         now=lambda: NOW,
         new_suffix=lambda: "0a1b2c3d",
@@ -171,6 +223,19 @@ def test_the_last_alert_is_found_beyond_the_window_and_never_in_the_newest_row(
     model = Model()
     asked(cloud, {"device_id": "nvme-1"}, model)
     assert sent_times(model)[0] == "12:20"
+    assert model.instance["last_alert_at"] == "2026-03-02T10:25:00.000Z"
+
+
+def test_the_last_alert_is_found_behind_alerts_that_came_during_the_query_or_are_no_insights(
+    cloud: Any, make_insight: MakeInsight
+) -> None:
+    put(cloud, *[make_insight(interval=n, alert=n == 5) for n in range(40)])
+    for minute in ("15", "20", "25"):
+        at = f"2026-03-02T14:{minute}:00.000Z"
+        item = {"device_id": {"S": "nvme-1"}, "timestamp": {"S": at}, "alert_at": {"S": at}}
+        cloud.dynamodb.put_item(TableName="insights", Item=item)
+    model = Model()
+    asked(cloud, {"device_id": "nvme-1"}, model)
     assert model.instance["last_alert_at"] == "2026-03-02T10:25:00.000Z"
 
 
@@ -292,7 +357,7 @@ def model_error(status: int) -> ClientError:
         ("ServiceUnavailable", "is down", 30),
         ("InternalFailure", "is down", 30),
         (model_error(500), "failed", 30),
-        (model_error(503), "failed", 30),
+        (model_error(503), "more requests than it can take", 1),
         (ReadTimeoutError(endpoint_url="https://x"), "did not answer in time", 5),
         (ConnectTimeoutError(endpoint_url="https://x"), "did not answer in time", 5),
         (EndpointConnectionError(endpoint_url="https://x"), "did not answer in time", 5),
@@ -314,6 +379,7 @@ def test_an_endpoint_that_is_missing_throttled_down_or_slow_is_a_503_with_a_time
         Model(error=model_error(400)),
         Model(answer=b"<html>"),
         Model(answer=b'{"predictions": []}'),
+        Model(answer=b'{"predictions": [{"performance_score": NaN}], "model_version": "a"}'),
         Model(answer=b'{"predictions": [{"risk_level": "low"}]}'),
     ],
 )
@@ -323,6 +389,76 @@ def test_a_model_that_refuses_or_garbles_is_never_the_callers_fault(
     with pytest.raises(ModelFailed) as refused:
         asked(cloud, {"device_id": "nvme-1"}, model)
     assert refused.value.status == 500
+
+
+@pytest.mark.parametrize(
+    ("errors", "waits"),
+    [
+        ([ConnectionClosedError(endpoint_url="https://x")], [0.025]),
+        ([EndpointConnectionError(endpoint_url="https://x")] * 2, [0.025, 0.05]),
+        ([ResponseStreamingError(error="reset")], [0.025]),
+        (["ServiceUnavailable"] * 3, [0.05, 0.1, 0.2]),
+        ([model_error(500), model_error(502)], [0.025, 0.05]),
+        ([model_error(503)], [0.25]),
+        (["ThrottlingException"], [0.25]),
+        ([ReadTimeoutError(endpoint_url="https://x")], [0.025]),
+    ],
+)
+def test_an_endpoint_that_recovers_in_time_is_answered_and_stored_once(
+    cloud: Any, stored: list[Insight], make_refusal: Any, errors: list[str | Exception], waits: list[float]
+) -> None:
+    clock = Clock()
+    raised = [make_refusal(error, "InvokeEndpoint") if isinstance(error, str) else error for error in errors]
+    model = FlakyModel(clock, *raised)
+    answer = asked(cloud, {"device_id": "nvme-1"}, model, clock=clock)
+    assert answer["risk_level"] == "high"
+    assert clock.waits == pytest.approx(waits)
+    assert len({request["Body"] for request in model.requests}) == 1
+    assert len(cloud.dynamodb.scan(TableName="predictions")["Items"]) == 1
+
+
+@pytest.mark.parametrize("error", ["ValidationError", "ModelNotReadyException", "AccessDeniedException", "ModelError"])
+def test_what_another_call_cannot_mend_is_asked_once(
+    cloud: Any, stored: list[Insight], make_refusal: Any, error: str
+) -> None:
+    clock = Clock()
+    model = FlakyModel(clock, *[make_refusal(error, "InvokeEndpoint", OriginalStatusCode=400)] * 9)
+    with pytest.raises((ModelUnavailable, ModelFailed, ClientError)):
+        asked(cloud, {"device_id": "nvme-1"}, model, clock=clock)
+    assert len(model.requests) == 1
+
+
+def test_a_silent_endpoint_is_given_up_within_two_seconds(cloud: Any, stored: list[Insight]) -> None:
+    clock = Clock()
+    model = FlakyModel(clock, *[ReadTimeoutError(endpoint_url="https://x")] * 9, call_seconds=READ_SECONDS)
+    with pytest.raises(ModelUnavailable, match="did not answer in time"):
+        asked(cloud, {"device_id": "nvme-1"}, model, clock=clock)
+    assert len(model.requests) == 2
+    assert clock.now < 2
+
+
+def test_the_endpoint_is_not_asked_again_where_the_callers_deadline_leaves_no_time(
+    cloud: Any, stored: list[Insight], make_refusal: Any
+) -> None:
+    clock = Clock()
+    model = FlakyModel(clock, *[make_refusal("ServiceUnavailable", "InvokeEndpoint")] * 9)
+    with pytest.raises(ModelUnavailable, match="is down"):
+        asked(cloud, {"device_id": "nvme-1"}, model, clock=clock, remaining_seconds=0.9)
+    assert len(model.requests) == 1
+
+
+def test_missing_credentials_are_a_bug_and_no_slow_endpoint(cloud: Any, stored: list[Insight]) -> None:
+    with pytest.raises(NoCredentialsError):
+        asked(cloud, {"device_id": "nvme-1"}, Model(error=NoCredentialsError()))
+
+
+def test_a_probability_too_small_for_the_store_is_kept_as_zero(cloud: Any, stored: list[Insight]) -> None:
+    tiny = {**PREDICTION, "probabilities": {"low": 1e-200, "high": 1.0}}
+    model = Model(answer=json.dumps({"predictions": [tiny], "model_version": PACKAGE}).encode())
+    answer = asked(cloud, {"device_id": "nvme-1"}, model)
+    assert (answer["probabilities"]["low"], answer["warnings"]) == (1e-200, [])
+    (item,) = cloud.dynamodb.scan(TableName="predictions")["Items"]
+    assert item["probabilities"]["M"]["low"] == {"N": "0"}
 
 
 def test_the_body_is_json_of_a_bounded_size() -> None:

@@ -49,7 +49,7 @@ def runtime(cloud: Any, make_insight: Callable[..., Insight], monkeypatch: pytes
     InsightWriter("insights", cloud.dynamodb).write(make_insight(interval=n) for n in range(12))
     fake = Runtime()
     clients = {"dynamodb": cloud.dynamodb, "sagemaker-runtime": fake}
-    monkeypatch.setattr(adapter, "hurried_client", lambda service, _: clients[service])
+    monkeypatch.setattr(adapter, "hurried_client", lambda service, **_: clients[service])
     adapter.application.cache_clear()
     return fake
 
