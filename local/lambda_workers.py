@@ -1,11 +1,13 @@
 """Makes MiniStack's Lambda workers behave as AWS's Python runtime does where it matters here.
 
-Three behaviours of MiniStack 1.5.33 are changed, each by replacing the function that has it:
+Four behaviours of MiniStack 1.5.33 are changed, each by replacing the function that has it:
 - a worker imports whatever the server's environment has installed; AWS's runtime has the standard library and the SDK
   alone;
 - an error reaches the caller as Runtime.HandlerError; AWS gives the exception's class and stack trace, by which
   workflows catch;
-- a worker in the middle of an invocation outlives a killed server.
+- a worker in the middle of an invocation outlives a killed server;
+- an answer waits for the log: 50 ms for the first line of a function that writes none, 5 ms after the last line of one
+  that does. Here the worker marks its log's end.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ from __future__ import annotations
 import contextvars
 import importlib.util
 import logging
-from collections.abc import Callable, Mapping
+import queue
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +39,25 @@ def _watch():
         _time.sleep(0.5)
     _os._exit(1)
 _threading.Thread(target=_watch, daemon=True).start()
+def _logged(call, *arguments):
+    try:
+        return call(*arguments)
+    finally:
+        _sys.stderr.write({end!r} + "\\n")
+        _sys.stderr.flush()
 """
+
+END_OF_LOG = "\x1e-- end of this invocation's log --\x1e"
+LONGEST_WAIT_FOR_LOG_SECONDS = 0.25
+"""MiniStack's own limit; reached when a worker died before it could write the mark."""
+
+CALL = "result = handler_fn(event, context)"
+LOGGED_CALL = "result = _logged(handler_fn, event, context)"
 
 ERROR_REPLY = '{"status": "error", "error": str(e), "trace": traceback.format_exc()}'
 TYPED_ERROR_REPLY = (
     '{"status": "error", "error": str(e), "trace": traceback.format_exc(), "type": type(e).__name__, '
-    '"stack": traceback.format_tb(e.__traceback__)[1:]}'
+    '"stack": traceback.format_tb(e.__traceback__)[2:]}'
 )
 
 _failure: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("lambda_failure", default=None)
@@ -51,20 +68,22 @@ def register(sdk_dir: Path | None = None) -> None:
     from ministack.services import lambda_svc
 
     script = lambda_runtime._PYTHON_WORKER_SCRIPT
-    if ERROR_REPLY not in script:
+    if ERROR_REPLY not in script or CALL not in script:
         raise RuntimeError("MiniStack's Lambda worker changed: local/lambda_workers.py no longer fits it")
     directory = sdk_dir or Path(lambda_svc.STATE_DIR) / "lambda-runtime"
     link_sdk(directory)
-    preamble = PREAMBLE.format(sdk=str(directory))
-    lambda_runtime._PYTHON_WORKER_SCRIPT = preamble + script.replace(ERROR_REPLY, TYPED_ERROR_REPLY)
+    preamble = PREAMBLE.format(sdk=str(directory), end=END_OF_LOG)
+    script = script.replace(ERROR_REPLY, TYPED_ERROR_REPLY).replace(CALL, LOGGED_CALL)
+    lambda_runtime._PYTHON_WORKER_SCRIPT = preamble + script
+    lambda_runtime.Worker._drain_stderr_bounded = _until_the_mark(lambda_runtime.Worker._drain_stderr_bounded)
     lambda_runtime.Worker.invoke = _remembering_failures(lambda_runtime.Worker.invoke)
     lambda_svc._execute_function_warm = _with_error_type(lambda_svc._execute_function_warm)
 
 
-def link_sdk(directory: Path) -> None:
+def link_sdk(directory: Path, packages: Iterable[str] = SDK_PACKAGES) -> None:
     """A folder that holds the runtime's SDK packages alone, as links to the installed ones."""
     directory.mkdir(parents=True, exist_ok=True)
-    for name in SDK_PACKAGES:
+    for name in packages:
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
             continue
@@ -73,6 +92,28 @@ def link_sdk(directory: Path) -> None:
         link = directory / source.name
         if not link.is_symlink():
             link.symlink_to(source)
+
+
+def _until_the_mark(drain: Callable[..., str]) -> Callable[..., str]:
+    def draining(worker: Any, **waits: float) -> str:
+        is_marked = worker.config.get("Runtime", "").startswith("python")
+        return log_of_invocation(worker) if is_marked else drain(worker, **waits)
+
+    return draining
+
+
+def log_of_invocation(worker: Any) -> str:
+    """The lines that the worker wrote until its mark, which it writes before it answers."""
+    lines: list[str] = []
+    deadline = time.monotonic() + LONGEST_WAIT_FOR_LOG_SECONDS
+    while True:
+        try:
+            line = worker._stderr_queue.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            return "\n".join(lines)
+        if line.endswith(END_OF_LOG):
+            return "\n".join([*lines, *filter(None, [line.removesuffix(END_OF_LOG)])])
+        lines.append(line)
 
 
 def _remembering_failures(invoke: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:

@@ -1,3 +1,4 @@
+import base64
 import json
 import os
 import signal
@@ -153,3 +154,33 @@ def handler(event, context):
     assert refused["FunctionError"] == "Unhandled"
     assert (error["errorType"], error["errorMessage"]) == ("Unacceptable", "because")
     assert "Unacceptable" in error["stackTrace"][-1]
+
+
+def test_an_answer_brings_its_own_log_and_nothing_else(laptop: LaptopCloud, make_function: object) -> None:
+    """The log's end is marked by the worker: nothing waits for silence, no line moves to the next call or is lost."""
+    source = """
+import sys
+
+def handler(event, context):
+    for number in range(event["lines"]):
+        print("line", event["call"], number)
+    if event["unended"]:
+        sys.stderr.write("no newline")
+    if event["fails"]:
+        raise ValueError("because")
+"""
+    assert callable(make_function)
+    name = make_function("talkative", source)
+    functions = laptop.client("lambda")
+
+    def log(call: int, *, lines: int = 0, unended: bool = False, fails: bool = False) -> list[str]:
+        payload = json.dumps({"call": call, "lines": lines, "unended": unended, "fails": fails})
+        answer = functions.invoke(FunctionName=name, Payload=payload, LogType="Tail")
+        text = base64.b64decode(answer.get("LogResult", "")).decode()
+        return [line for line in text.splitlines() if not line.startswith(("START", "END", "REPORT"))]
+
+    assert log(1, lines=3) == ["line 1 0", "line 1 1", "line 1 2"]
+    assert log(2, lines=40)[-1] == "line 2 39"
+    assert log(3) == []
+    assert log(4, lines=1, unended=True) == ["line 4 0", "no newline"]
+    assert log(5, lines=1, fails=True)[0] == "line 5 0"
