@@ -1,7 +1,7 @@
 """The AWS clients of a function: one per service and process, made at first use, so that a test needs none.
 
 They are botocore's, the same that boto3.client returns without what boto3 adds to some of them (transfers of S3 files):
-importing boto3 as well takes a cold function another 40 ms (bench cold_lambda).
+importing boto3 as well takes a cold function another 30 ms (bench cold_lambda).
 """
 
 from __future__ import annotations

@@ -99,9 +99,9 @@ print(json.dumps(sorted({file for file in files if file and pathlib.Path(file).i
 
 def compile_imported(bundle: Path) -> None:
     """Bytecode beside each module of the bundle that importing some handler loads, a third of all: a cold function has
-    nowhere to keep its own, and compiling them takes it 100 ms (bench cold_lambda).
+    nowhere to keep its own, and compiling them takes it over 100 ms (bench cold_lambda).
 
-    It is this interpreter's. A runtime of another Python version passes over it and compiles, which costs those 100 ms
+    It is this interpreter's. A runtime of another Python version passes over it and compiles, which costs that time
     again: `cdk deploy` under the runtime's version (stacks.functions) brings the bytecode that fits.
     """
     listed = subprocess.run(
