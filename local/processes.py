@@ -160,14 +160,29 @@ def owner_of_port(port: int) -> str:
     return ""
 
 
+def listening_ports(pid: int) -> list[int]:
+    """The TCP ports that a process listens on, where /proc tells."""
+    held = set()
+    with contextlib.suppress(OSError):
+        for descriptor in (PROC / str(pid) / "fd").iterdir():
+            with contextlib.suppress(OSError):
+                held.add(os.readlink(descriptor))
+    return sorted({port for inode, port in _listening() if inode in held})
+
+
 def _listening_inodes(port: int) -> Iterator[str]:
+    return (inode for inode, listened in _listening() if listened == port)
+
+
+def _listening() -> Iterator[tuple[str, int]]:
+    """(socket:[inode], port) of every listening TCP socket."""
     listening = "0A"
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):
             for line in (PROC / "net" / table).read_text().splitlines()[1:]:
                 fields = line.split()
-                if fields[3] == listening and int(fields[1].rpartition(":")[2], 16) == port:
-                    yield f"socket:[{fields[9]}]"
+                if fields[3] == listening:
+                    yield f"socket:[{fields[9]}]", int(fields[1].rpartition(":")[2], 16)
 
 
 def exit_with_parent(parent: ProcessIdentity, *, poll_seconds: float = 0.5) -> threading.Thread:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from local.clock import Clock
+
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 HOST = "127.0.0.1"
@@ -16,8 +18,7 @@ ACCESS_KEY = "test"
 SECRET_KEY = "test"  # noqa: S105 - the laptop's administrator, reachable from this machine alone
 
 DEFAULT_WAIT_SCALE = 0.1
-"""Waits that only wait (poll intervals, retry intervals, baking) take a tenth of AWS's time here; work and time
-limits do not."""
+"""A tenth of AWS's time for what only waits, so that a minute takes 6 s (local.clock says what that is)."""
 
 HIDDEN_PREFIXES = ("AWS_", "LOCALSTACK_", "MINISTACK_", "DOCKER_", "LAMBDA_", "SFN_", "PYTHONPATH")
 """A developer's own profile, proxies for other emulators or Docker settings never reach the laptop cloud."""
@@ -40,6 +41,10 @@ class CloudSettings:
     @property
     def endpoint_url(self) -> str:
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(self.wait_scale)
 
     @property
     def calls_file(self) -> Path:

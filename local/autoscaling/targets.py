@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,8 +20,19 @@ class Policy:
     configuration: dict[str, Any]
     arn: str
     created: float
-    last_scaled_out: float | None = None
-    last_scaled_in: float | None = None
+    scaled_out_at: float | None = None
+    scaled_out_from: int | None = None
+    scaled_in_at: float | None = None
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A scaling activity that the endpoint is carrying out, and how many instances there were before."""
+
+    activity: dict[str, Any]
+    policy: Policy
+    before: int
+    desired: int
 
 
 @dataclass
@@ -38,6 +48,7 @@ class Target:
     policies: dict[str, Policy] = field(default_factory=dict)
     activities: list[dict[str, Any]] = field(default_factory=list)
     """Newest first, as DescribeScalingActivities lists them."""
+    under_way: UnderWay | None = None
 
     @property
     def endpoint_name(self) -> str:
@@ -47,23 +58,23 @@ class Target:
     def variant_name(self) -> str:
         return self.resource_id.split("/")[3]
 
-    def note_activity(self, description: str, cause: str, *, status: str = "Successful", message: str = "") -> None:
-        now = time.time()
-        self.activities.insert(
-            0,
-            {
-                "ActivityId": str(uuid.uuid4()),
-                "ServiceNamespace": "sagemaker",
-                "ResourceId": self.resource_id,
-                "ScalableDimension": self.dimension,
-                "Description": description,
-                "Cause": cause,
-                "StartTime": now,
-                "EndTime": now,
-                "StatusCode": status,
-                "StatusMessage": message or "Successfully set desired instance count.",
-            },
-        )
+    def begin(self, policy: Policy, before: int, desired: int, reason: str, *, now: float) -> None:
+        """Note a scaling activity that has been asked for."""
+        alarm = "AlarmHigh" if desired > before else "AlarmLow"
+        activity: dict[str, Any] = {
+            "ActivityId": str(uuid.uuid4()),
+            "ServiceNamespace": "sagemaker",
+            "ResourceId": self.resource_id,
+            "ScalableDimension": self.dimension,
+            "Description": f"Setting desired instance count to {desired}.",
+            "Cause": f"monitor alarm TargetTracking-{self.resource_id}-{alarm} in state ALARM triggered policy "
+            f"{policy.name}: {reason}",
+            "StartTime": now,
+            "StatusCode": "InProgress",
+            "StatusMessage": f"Setting desired instance count to {desired}.",
+        }
+        self.activities.insert(0, activity)
+        self.under_way = UnderWay(activity, policy, before, desired)
 
 
 class Targets:

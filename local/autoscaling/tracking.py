@@ -4,38 +4,45 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from local.alarms import SPARE_PERIODS, datapoints, wanted_state
 from local.autoscaling import endpoints
 from local.autoscaling.api import DEFAULT_COOLDOWN_SECONDS
+from local.autoscaling.endpoints import VariantSize
 from local.autoscaling.targets import TARGETS, Policy, Target
+from local.clock import Clock
 
 logger = logging.getLogger("iops.autoscaling")
 
-PERIOD_SECONDS = 60.0
+LOOK_EVERY_SECONDS = 5.0
+DATA_DELAY_SECONDS = 10.0
+"""The metrics of a minute are written when it has ended; target tracking looks a little later."""
 HIGH_DATAPOINTS = 3
 """AWS's scale-out alarm: above the target for three one-minute data points."""
 LOW_DATAPOINTS = 15
 LOW_FRACTION = 0.9
 """AWS's scale-in alarm: below nine tenths of the target for fifteen one-minute data points."""
+SCALE_IN_STEP = 1
+"""AWS says that it removes capacity "more gradually" than it adds it, and no number; here one instance at a time."""
 
 PREDEFINED_METRICS = {
     "SageMakerVariantInvocationsPerInstance": ("AWS/SageMaker", "InvocationsPerInstance", "Sum"),
 }
-CLOCK_SCALE_VARIABLE = "IOPS_SCALING_CLOCK"
-"""How many seconds of auto scaling's clock pass in one second of the wall's; 1 unless a test is in a hurry."""
 
 
 @dataclass(frozen=True)
 class Sizes:
+    """`before_out` is what the last scaling out started from, while its cooldown lasts."""
+
     current: int
     minimum: int
     maximum: int
+    before_out: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,38 +55,60 @@ def decide(
     *,
     sizes: Sizes,
     target_value: float,
-    datapoints: Sequence[float],
-    seconds_since_out: float,
-    seconds_since_in: float,
-    out_cooldown: float,
-    in_cooldown: float,
+    values: Sequence[float | None],
+    is_in_scale_in_cooldown: bool = False,
     scale_in_allowed: bool = True,
 ) -> Decision:
-    """The instance count that target tracking wants now, and why. datapoints: per-instance values, oldest first."""
+    """The instance count that target tracking wants now, and why. values: per instance and minute, oldest first.
+
+    During a scale-out cooldown what it added counts as part of the next step (Application Auto Scaling user guide,
+    "Define cooldown periods"): only a metric that would have asked for more from the start adds more.
+    """
     current = sizes.current
     bounded = min(max(current, sizes.minimum), sizes.maximum)
     if bounded != current:
         return Decision(bounded, f"capacity {current} is outside {sizes.minimum} to {sizes.maximum}")
-    recent, longer = datapoints[-HIGH_DATAPOINTS:], datapoints[-LOW_DATAPOINTS:]
-    if len(recent) == HIGH_DATAPOINTS and min(recent) > target_value:
-        wanted = min(math.ceil(current * recent[-1] / target_value), sizes.maximum)
-        if wanted > current and seconds_since_out < out_cooldown:
-            return Decision(current, f"above the target, but {seconds_since_out:.0f} s into the scale-out cooldown")
-        return Decision(max(wanted, current), f"metric {recent[-1]:g} above the target {target_value:g}")
-    low = target_value * LOW_FRACTION
-    if scale_in_allowed and len(longer) == LOW_DATAPOINTS and max(longer) < low:
-        wanted = max(math.ceil(current * max(longer) / target_value), sizes.minimum)
-        if wanted < current and min(seconds_since_in, seconds_since_out) < in_cooldown:
+    if _is_in_alarm(values, "GreaterThanThreshold", target_value, HIGH_DATAPOINTS):
+        return _scaled_out(sizes, target_value, _newest(values))
+    if _is_in_alarm(values, "LessThanThreshold", target_value * LOW_FRACTION, LOW_DATAPOINTS):
+        decision = _scaled_in(sizes, target_value, _newest(values))
+        if decision.desired == current or not scale_in_allowed:
+            return Decision(current, "below the target, but not to be scaled in")
+        if is_in_scale_in_cooldown:
             return Decision(current, "below the target, but in the scale-in cooldown")
-        return Decision(min(wanted, current), f"metric {longer[-1]:g} below {low:g} for {LOW_DATAPOINTS} minutes")
+        return decision
     return Decision(current, "within the target")
 
 
-class Tracker:
-    """Looks at every policy once a minute of its clock."""
+def _scaled_out(sizes: Sizes, target_value: float, newest: float) -> Decision:
+    basis = sizes.current if sizes.before_out is None else sizes.before_out
+    wanted = min(math.ceil(basis * newest / target_value), sizes.maximum)
+    return Decision(max(wanted, sizes.current), f"metric {newest:g} is above the target {target_value:g}")
 
-    def __init__(self, *, clock_scale: float = 1.0, now: Callable[[], float] = time.time) -> None:
-        self.clock_scale = clock_scale
+
+def _scaled_in(sizes: Sizes, target_value: float, newest: float) -> Decision:
+    wanted = max(math.ceil(sizes.current * newest / target_value), sizes.current - SCALE_IN_STEP, sizes.minimum)
+    low = target_value * LOW_FRACTION
+    return Decision(
+        min(wanted, sizes.current), f"metric {newest:g} is below {low:g} and has been for {LOW_DATAPOINTS} minutes"
+    )
+
+
+def _newest(values: Sequence[float | None]) -> float:
+    return next(value for value in reversed(values) if value is not None)
+
+
+def _is_in_alarm(values: Sequence[float | None], comparison: str, threshold: float, count: int) -> bool:
+    """Whether one of the two alarms of a target tracking policy rings; missing data leaves them without enough."""
+    alarm = {"ComparisonOperator": comparison, "Threshold": threshold, "EvaluationPeriods": count}
+    return wanted_state(alarm, values[-(count + SPARE_PERIODS) :])[0] == "ALARM"
+
+
+class Tracker:
+    """Looks at every policy once a minute of the clock."""
+
+    def __init__(self, clock: Clock, *, now: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._now = now
         self._stopped = threading.Event()
 
@@ -90,111 +119,92 @@ class Tracker:
         self._stopped.set()
 
     def _run(self) -> None:
-        while not self._stopped.wait(PERIOD_SECONDS / self.clock_scale):
+        looked = None
+        while not self._stopped.wait(self._clock.real(LOOK_EVERY_SECONDS)):
+            minute = self._clock.minute_of(self._now() - self._clock.real(DATA_DELAY_SECONDS))
             for target in TARGETS:
                 try:
-                    self.look_at(target)
+                    self.settle(target)
+                    if minute != looked:
+                        self.look_at(target)
                 except Exception:
                     logger.exception("target tracking of %s failed", target.resource_id)
+            looked = minute
+
+    def settle(self, target: Target) -> None:
+        """Conclude the activity under way once the endpoint is through with it; cooldowns begin with its end."""
+        under_way = target.under_way
+        size = _settled_size(target) if under_way else None
+        if under_way is None or size is None:
+            return
+        target.under_way = None
+        under_way.activity["EndTime"] = self._now()
+        if size.desired != under_way.desired:
+            under_way.activity.update(
+                StatusCode="Failed", StatusMessage=f"Failed to set desired instance count to {under_way.desired}."
+            )
+            return
+        under_way.activity.update(
+            StatusCode="Successful",
+            StatusMessage=f"Successfully set desired instance count to {under_way.desired}. "
+            "Change successfully fulfilled by sagemaker.",
+        )
+        policy = under_way.policy
+        if under_way.desired > under_way.before:
+            policy.scaled_out_at, policy.scaled_out_from = self._now(), under_way.before
+            policy.scaled_in_at = None  # scaling out ends the scale-in cooldown
+        else:
+            policy.scaled_in_at = self._now()
 
     def look_at(self, target: Target) -> None:
         """Scale one target if its policies ask for it; with several policies the largest capacity wins."""
-        size = endpoints.variant_size(target.endpoint_name, target.variant_name)
-        if size is None or size.status != endpoints.SETTLED:
+        size = _settled_size(target)
+        if size is None or target.under_way is not None:
             return
-        sizes = Sizes(size.desired, target.minimum, target.maximum)
-        decisions = [(self._decide(target, policy, sizes), policy) for policy in target.policies.values()]
+        decisions = [(self._decide(target, policy, size.desired), policy) for policy in target.policies.values()]
         if not decisions:
             return
         decision, policy = max(decisions, key=lambda pair: pair[0].desired)
-        if decision.desired != sizes.current:
-            self._scale(target, policy, sizes.current, decision)
+        if decision.desired != size.desired:
+            endpoints.set_size(target.endpoint_name, target.variant_name, decision.desired)
+            target.begin(policy, size.desired, decision.desired, decision.reason, now=self._now())
 
-    def _decide(self, target: Target, policy: Policy, sizes: Sizes) -> Decision:
-        configuration = policy.configuration
-        suspended = target.suspended
+    def _decide(self, target: Target, policy: Policy, current: int) -> Decision:
+        configuration, suspended = policy.configuration, target.suspended
+        out_cooldown = configuration.get("ScaleOutCooldown", DEFAULT_COOLDOWN_SECONDS)
+        is_cooling = self._is_within(policy.scaled_out_at, out_cooldown)
         decision = decide(
-            sizes=sizes,
+            sizes=Sizes(current, target.minimum, target.maximum, policy.scaled_out_from if is_cooling else None),
             target_value=float(configuration["TargetValue"]),
-            datapoints=self._datapoints(target, configuration),
-            seconds_since_out=self._since(policy.last_scaled_out),
-            seconds_since_in=self._since(policy.last_scaled_in),
-            out_cooldown=configuration.get("ScaleOutCooldown", DEFAULT_COOLDOWN_SECONDS),
-            in_cooldown=configuration.get("ScaleInCooldown", DEFAULT_COOLDOWN_SECONDS),
+            values=datapoints(metric_of(target, configuration), now=self._now(), clock=self._clock),
+            is_in_scale_in_cooldown=self._is_within(
+                policy.scaled_in_at, configuration.get("ScaleInCooldown", DEFAULT_COOLDOWN_SECONDS)
+            ),
             scale_in_allowed=not (configuration.get("DisableScaleIn") or suspended["DynamicScalingInSuspended"]),
         )
-        if decision.desired > sizes.current and suspended["DynamicScalingOutSuspended"]:
-            return Decision(sizes.current, "scaling out is suspended")
+        if decision.desired > current and suspended["DynamicScalingOutSuspended"]:
+            return Decision(current, "scaling out is suspended")
         return decision
 
-    def _since(self, moment: float | None) -> float:
-        return math.inf if moment is None else (self._now() - moment) * self.clock_scale
-
-    def _scale(self, target: Target, policy: Policy, current: int, decision: Decision) -> None:
-        endpoints.set_size(target.endpoint_name, target.variant_name, decision.desired)
-        if decision.desired > current:
-            policy.last_scaled_out = self._now()
-        else:
-            policy.last_scaled_in = self._now()
-        target.note_activity(
-            f"Setting desired instance count to {decision.desired}.", f"policy {policy.name}: {decision.reason}"
-        )
-
-    def _datapoints(self, target: Target, configuration: dict[str, Any]) -> list[float]:
-        namespace, name, statistic, dimensions = metric_of(target, configuration)
-        period = PERIOD_SECONDS / self.clock_scale
-        return read_metric(
-            namespace, name, statistic, dimensions, end=self._now(), period_seconds=period, count=LOW_DATAPOINTS
-        )
+    def _is_within(self, moment: float | None, cooldown_seconds: float) -> bool:
+        return moment is not None and self._clock.aws(self._now() - moment) < cooldown_seconds
 
 
-def metric_of(target: Target, configuration: dict[str, Any]) -> tuple[str, str, str, dict[str, str]]:
-    """Namespace, name, statistic and dimensions of a policy's metric."""
+def _settled_size(target: Target) -> VariantSize | None:
+    """None while the endpoint is being changed, or gone: scaling is blocked then."""
+    size = endpoints.variant_size(target.endpoint_name, target.variant_name)
+    return size if size is not None and size.status == endpoints.SETTLED else None
+
+
+def metric_of(target: Target, configuration: dict[str, Any]) -> dict[str, Any]:
+    """A policy's metric as the alarms of it name it, over the range of the longer alarm."""
+    found: dict[str, Any] = {"Period": 60, "EvaluationPeriods": LOW_DATAPOINTS}
     if predefined := configuration.get("PredefinedMetricSpecification"):
         namespace, name, statistic = PREDEFINED_METRICS[predefined["PredefinedMetricType"]]
-        return namespace, name, statistic, {"EndpointName": target.endpoint_name, "VariantName": target.variant_name}
+        dimensions = {"EndpointName": target.endpoint_name, "VariantName": target.variant_name}
+        listed = [{"Name": key, "Value": value} for key, value in dimensions.items()]
+        return {**found, "Namespace": namespace, "MetricName": name, "Statistic": statistic, "Dimensions": listed}
     custom = configuration["CustomizedMetricSpecification"]
-    dimensions = {entry["Name"]: entry["Value"] for entry in custom.get("Dimensions", [])}
-    return custom["Namespace"], custom["MetricName"], custom["Statistic"], dimensions
-
-
-def read_metric(
-    namespace: str,
-    name: str,
-    statistic: str,
-    dimensions: dict[str, str],
-    *,
-    end: float,
-    period_seconds: float,
-    count: int,
-) -> list[float]:
-    """The last `count` whole periods before `end`, oldest first; a period without data counts as zero once data began.
-
-    SageMaker reports zeros for an idle variant, so a gap after the first data point is idleness.
-    """
-    from ministack.services import cloudwatch
-
-    points = [
-        point
-        for (space, metric, _), stored in list(cloudwatch._metrics.items())
-        if (space, metric) == (namespace, name)
-        for point in list(stored)
-        if point.get("Dimensions") == dimensions
-    ]
-    if not points:
-        return []
-    last_edge = math.floor(end / period_seconds) * period_seconds
-    first = min(point["Timestamp"] for point in points)
-    values = []
-    for index in range(count, 0, -1):
-        start = last_edge - index * period_seconds
-        if start + period_seconds <= first:
-            continue
-        inside = [point for point in points if start <= point["Timestamp"] < start + period_seconds]
-        stats = cloudwatch._calc_stats(inside)
-        values.append(float(stats.get(statistic, 0.0)) if stats else 0.0)
-    return values
-
-
-def clock_scale() -> float:
-    return float(os.environ.get(CLOCK_SCALE_VARIABLE, "1"))
+    return {**found, **{key: custom[key] for key in ("Namespace", "MetricName", "Statistic")}} | {
+        "Dimensions": custom.get("Dimensions", [])
+    }

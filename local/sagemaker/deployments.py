@@ -42,6 +42,9 @@ class Live:
         routes = self.routes
         return random.choices([fleet for fleet, _ in routes], [share for _, share in routes])[0] if routes else None
 
+    def serves_with(self, fleet: Fleet) -> bool:
+        return any(fleet is serving for serving, _ in self.routes)
+
     def serve_with(self, fleet: Fleet | None) -> None:
         self.routes = [(fleet, 1.0)] if fleet else []
         self.current = fleet
@@ -188,7 +191,7 @@ class Endpoints:
 
     def _bake(self, alarms: Sequence[str], seconds: float) -> None:
         settings = self._service.settings
-        deadline = time.monotonic() + seconds * settings.time_scale
+        deadline = time.monotonic() + settings.clock.real(seconds)
         while True:
             ringing = self._ringing(alarms) if alarms else []
             if ringing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import logging
@@ -9,12 +10,13 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from local.sagemaker.connections import Connections
 from local.sagemaker.containers import Container
 from local.sagemaker.errors import JobFailed
 from local.sagemaker.images import environment_of, start_of
@@ -39,13 +41,15 @@ class ServingInstance:
     port: int
     container: Container
     tail: LogTail
+    connections: Connections
     is_ready: bool = False
     is_leaving: bool = False
+    in_flight: int = 0
 
 
 @dataclass(eq=False)
 class VariantFleet:
-    """The instances of one variant; `desired` is what it should have, `ready()` what answers now."""
+    """The instances of one variant; `desired` is what it should have, `ready()` those that answer now."""
 
     service: Service
     endpoint: str
@@ -57,26 +61,50 @@ class VariantFleet:
     is_shadow: bool = False
     instances: list[ServingInstance] = field(default_factory=list)
     _turn: Any = field(default_factory=itertools.count)
-    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _lock: threading.Condition = field(default_factory=threading.Condition)
+    _starting: threading.Lock = field(default_factory=threading.Lock)
 
     def ready(self) -> list[ServingInstance]:
-        """Instances that answer, beginning with the one whose turn it is."""
+        """Instances that take requests."""
         with self._lock:
-            found = [instance for instance in self.instances if instance.is_ready and not instance.is_leaving]
-            start = next(self._turn) % len(found) if found else 0
-        return found[start:] + found[:start]
+            return [instance for instance in self.instances if instance.is_ready]
+
+    @contextlib.contextmanager
+    def lease(self, tried: Collection[ServingInstance] = ()) -> Iterator[ServingInstance | None]:
+        """The instance whose turn it is, for one request; it does not leave before the request is answered.
+
+        None when no instance but those tried already takes requests.
+        """
+        with self._lock:
+            found = [instance for instance in self.ready() if instance not in tried]
+            instance = found[next(self._turn) % len(found)] if found else None
+            if instance is not None:
+                instance.in_flight += 1
+        try:
+            yield instance
+        finally:
+            if instance is not None:
+                with self._lock:
+                    instance.in_flight -= 1
+                    self._lock.notify_all()
 
     def grow(self) -> None:
         """Start what is missing, side by side; raises JobFailed with the reason when one does not become healthy."""
-        started = [self._start() for _ in range(self.desired - len(self.instances))]
-        for instance in started:
+        for instance in self._start_missing():
             self._await_health(instance)
+
+    def _start_missing(self) -> list[ServingInstance]:
+        """One thread at a time: scaling out and the replacement of a dead instance must not fill the same place."""
+        with self._starting:
+            return [self._start() for _ in range(self.desired - len(self.instances))]
 
     def shrink(self, count: int) -> None:
         """Let the newest instances finish what they are answering and end."""
         with self._lock:
             leaving = self.instances[count:]
-            del self.instances[count:]
+            del self.instances[count:]  # from here on no request gets to them
+            for instance in leaving:
+                instance.is_leaving = True
         self._end(leaving)
 
     def resize(self, count: int) -> None:
@@ -117,7 +145,7 @@ class VariantFleet:
         tail = self.service.logs.attach(
             log, group=f"/aws/sagemaker/Endpoints/{self.endpoint}", stream=f"{self.name}/{name}", role_arn=role
         )
-        instance = ServingInstance(root, port, container, tail)
+        instance = ServingInstance(root, port, container, tail, Connections(port))
         with self._lock:
             self.instances.append(instance)
         container.when_ended(lambda: self._ended(instance))
@@ -152,29 +180,34 @@ class VariantFleet:
         pause = RESTART_PAUSE_SECONDS
         while len(self.instances) < self.desired:
             time.sleep(pause)
-            started = None
+            started: list[ServingInstance] = []
             try:
-                if len(self.instances) < self.desired:
-                    started = self._start()
-                    self._await_health(started)
+                started = self._start_missing()
+                for instance in started:
+                    self._await_health(instance)
             except Exception as error:
                 logger.warning("an instance of %s/%s could not be replaced yet: %s", self.endpoint, self.name, error)
-                self._drop(started)
+                self._drop([instance for instance in started if not instance.is_ready])
                 pause = min(2 * pause, LONGEST_RESTART_PAUSE_SECONDS)
         self.shrink(self.desired)  # the fleet may have been told to stop meanwhile
 
-    def _drop(self, instance: ServingInstance | None) -> None:
-        if instance is None:
-            return
+    def _drop(self, failed: Collection[ServingInstance]) -> None:
         with self._lock:
-            if instance in self.instances:
-                self.instances.remove(instance)
-        self._end([instance])
+            self.instances = [instance for instance in self.instances if instance not in failed]
+            for instance in failed:
+                instance.is_leaving = True
+        self._end(failed)
 
     def _end(self, leaving: Iterable[ServingInstance]) -> None:
+        """SIGTERM once they have answered what they were asked, so that no answer depends on how a server shuts down."""
         leaving = list(leaving)
+        with self._lock:
+            self._lock.wait_for(
+                lambda: not any(instance.in_flight and instance.container.is_running for instance in leaving),
+                self.service.settings.invocation_timeout_seconds,
+            )
         for instance in leaving:
-            instance.is_leaving = True
+            instance.connections.close()
             instance.container.terminate()
         deadline = time.monotonic() + self.service.settings.endpoint_stop_grace_seconds
         for instance in leaving:
@@ -184,6 +217,7 @@ class VariantFleet:
             self._clean(instance)
 
     def _clean(self, instance: ServingInstance) -> None:
+        instance.connections.close()
         self.service.logs.detach(instance.tail)
         shutil.rmtree(instance.root, ignore_errors=True)
 

@@ -14,7 +14,6 @@ from local.sagemaker.fleet import Fleet, ServingInstance, VariantFleet
 from local.sagemaker.service import Service
 from local.sagemaker.store import Record, Scope
 from local.sagemaker.telemetry import Exchange, Invocation
-from local.settings import HOST
 
 MOST_BODY_BYTES = 6_291_456
 TARGET_VARIANT = "x-amzn-sagemaker-target-variant"
@@ -27,6 +26,8 @@ TIMED_OUT = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "
     "each container in Amazon CloudWatch, resolve the issue, and try again."
 )
+MOST_BROKEN = 2
+"""Instances that may die over one request before it is given up."""
 
 _shadow_threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="sagemaker-shadow")
 
@@ -40,23 +41,26 @@ class Answer(NamedTuple):
     model_us: float
 
 
+class Asked(NamedTuple):
+    """Whom a request went to and what came back; None: no instance was there."""
+
+    fleet: Fleet
+    variant: VariantFleet
+    answer: Answer | None
+
+
 def invoke(
     service: Service, scope: Scope, endpoint_name: str, headers: Mapping[str, str], body: bytes
 ) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of the model's answer; raises InvocationError for everything else."""
     started = time.perf_counter()
     record = service.store.find("Endpoint", scope, endpoint_name)
-    fleet = service.endpoints.live(record).pick() if record else None
-    if record is None or fleet is None:
-        raise InvocationError("ValidationError", 400, f"Endpoint {endpoint_name} of account {scope.account} not found.")
+    if record is None:
+        raise _no_endpoint(scope, endpoint_name)
     if len(body) > MOST_BODY_BYTES:
         raise InvocationError("ValidationError", 413, f"HTTP content length exceeded {MOST_BODY_BYTES} bytes.")
-    variant = _variant(fleet, record, headers.get(TARGET_VARIANT))
     own = {name: headers[name] for name in PASSED_ON if name in headers}
-    for shadow in fleet.shadows.values():
-        if random.random() < shadow.weight / max(variant.weight, shadow.weight):
-            _shadow_threads.submit(_shadow, service, fleet, shadow, own, body)
-    answer = _ask(service, variant, own, body)
+    fleet, variant, answer = _asked(service, record, headers.get(TARGET_VARIANT), own, body)
     if answer is None:
         service.endpoints.telemetry.count(variant, Invocation(503, None, None))
         message = "A transient exception occurred while retrieving variant instances. Please try again later."
@@ -73,6 +77,27 @@ def invoke(
     return 200, returned, answer.body
 
 
+def _no_endpoint(scope: Scope, name: str) -> InvocationError:
+    return InvocationError("ValidationError", 400, f"Endpoint {name} of account {scope.account} not found.")
+
+
+def _asked(service: Service, record: Record, target: str | None, headers: Mapping[str, str], body: bytes) -> Asked:
+    """Ask the fleet that serves; one that was replaced between being chosen and being asked is asked no more."""
+    live = service.endpoints.live(record)
+    while True:
+        fleet = live.pick()
+        if fleet is None:
+            raise _no_endpoint(record.scope, record.name)
+        variant = _variant(fleet, record, target)
+        answer = _ask(service, variant, headers, body)
+        if answer is not None or live.serves_with(fleet):
+            break
+    for shadow in fleet.shadows.values():
+        if random.random() < shadow.weight / max(variant.weight, shadow.weight):
+            _shadow_threads.submit(_shadow, service, fleet, shadow, headers, body)
+    return Asked(fleet, variant, answer)
+
+
 def _variant(fleet: Fleet, record: Record, target: str | None) -> VariantFleet:
     if target is not None:
         if target not in fleet.variants:
@@ -85,30 +110,66 @@ def _variant(fleet: Fleet, record: Record, target: str | None) -> VariantFleet:
 
 
 def _ask(service: Service, variant: VariantFleet, headers: Mapping[str, str], body: bytes) -> Answer | None:
-    """The answer of the first instance that is there; None when none is."""
-    for instance in variant.ready():
-        started = time.perf_counter()
-        try:
-            return _post(instance, headers, body, service.settings.invocation_timeout_seconds, started)
-        except TimeoutError:
-            return Answer(0, {}, TIMED_OUT.encode(), (time.perf_counter() - started) * 1e6)
-        except (OSError, http.client.HTTPException):
-            continue  # the instance died; the next one answers, and this one is being replaced
+    """The answer of an instance, of another one where the first died; None when none is left.
+
+    A request that broke off may have been computed: it is asked again because a prediction changes nothing, so that
+    twice is once. Not without end, as it may itself be what killed the instances.
+    """
+    tried: list[ServingInstance] = []
+    broken = 0
+    while broken < MOST_BROKEN:
+        with variant.lease(tried) as instance:
+            if instance is None:
+                return None
+            tried.append(instance)
+            started = time.perf_counter()
+            try:
+                return _post(instance, headers, body, service.settings.invocation_timeout_seconds, started)
+            except TimeoutError:
+                return Answer(0, {}, TIMED_OUT.encode(), (time.perf_counter() - started) * 1e6)
+            except ConnectionRefusedError:
+                continue  # it is dead already and has not seen the request
+            except (OSError, http.client.HTTPException):
+                broken += 1
     return None
 
 
 def _post(
     instance: ServingInstance, headers: Mapping[str, str], body: bytes, timeout_seconds: float, started: float
 ) -> Answer:
-    connection = http.client.HTTPConnection(HOST, instance.port, timeout=timeout_seconds)
+    """Over a kept connection; the server may close that at the very moment of the request, hence a fresh one then."""
+    kept = instance.connections.kept()
+    if kept is None:
+        return _exchange(instance, instance.connections.fresh(timeout_seconds), headers, body, started)
+    try:
+        return _exchange(instance, kept, headers, body, started)
+    except TimeoutError:
+        raise
+    except (OSError, http.client.HTTPException) as broken:
+        try:
+            connection = instance.connections.fresh(timeout_seconds)
+        except ConnectionRefusedError:
+            raise broken from None  # not idle but dead, and it may have seen the request
+        return _exchange(instance, connection, headers, body, started)
+
+
+def _exchange(
+    instance: ServingInstance,
+    connection: http.client.HTTPConnection,
+    headers: Mapping[str, str],
+    body: bytes,
+    started: float,
+) -> Answer:
     try:
         connection.request("POST", "/invocations", body=body, headers=dict(headers))
         response = connection.getresponse()
         answer = response.read()
-        lowered = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, lowered, answer, (time.perf_counter() - started) * 1e6)
-    finally:
+    except BaseException:
         connection.close()
+        raise
+    lowered = {name.lower(): value for name, value in response.getheaders()}
+    instance.connections.keep(connection, is_reusable=not response.will_close)
+    return Answer(response.status, lowered, answer, (time.perf_counter() - started) * 1e6)
 
 
 def _shadow(service: Service, fleet: Fleet, shadow: VariantFleet, headers: Mapping[str, str], body: bytes) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from local.clock import Clock
 from local.settings import ACCESS_KEY, HOST, REGION, SECRET_KEY
 
 Credentials = Mapping[str, str]
@@ -28,7 +29,7 @@ def role_credentials(role_arn: str) -> Credentials:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Times are AWS's unless said otherwise; `time_scale` shortens those that only wait (grace, baking, canary)."""
+    """Times are real, and AWS's unless said otherwise; `clock` paces baking, canary intervals and metrics."""
 
     state_dir: Path
     endpoint_url: str
@@ -49,13 +50,12 @@ class Settings:
     ping_timeout_seconds: float = 2.0
     invocation_timeout_seconds: float = 60.0
     log_flush_seconds: float = 1.0
-    metrics_flush_seconds: float = 60.0
     capture_flush_seconds: float = 10.0
     """AWS buffers captures for longer; a laptop's reader does not want to wait."""
     ringing_alarms: Callable[[Sequence[str]], Sequence[str]] | None = None
     """Which of these alarms are in ALARM; None asks the laptop's CloudWatch."""
     alarm_poll_seconds: float = 1.0
-    time_scale: float = 1.0
+    clock: Clock = field(default_factory=Clock)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -64,7 +64,7 @@ class Settings:
             state_dir=Path(environment["IOPS_CLOUD_STATE"]),
             endpoint_url=f"http://{HOST}:{environment['GATEWAY_PORT']}",
             images={**APP_IMAGES, **json.loads(environment.get("IOPS_CLOUD_IMAGES", "{}"))},
-            time_scale=float(environment.get("SFN_WAIT_SCALE", "1")),
+            clock=Clock(float(environment.get("SFN_WAIT_SCALE", "1"))),
         )
 
     @property

@@ -7,10 +7,12 @@ import json
 import logging
 import random
 import threading
+import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from local.sagemaker.store import now
@@ -46,9 +48,17 @@ class Exchange(NamedTuple):
     inference_id: str | None = None
 
 
+class Counted(NamedTuple):
+    """An invocation, the minute of its answer, and its part in InvocationsPerInstance: one by the instances then active."""
+
+    minute: int
+    share: float
+    invocation: Invocation
+
+
 @dataclass
 class _Variant:
-    invocations: list[Invocation] = field(default_factory=list)
+    invocations: list[Counted] = field(default_factory=list)
     captured: list[dict[str, Any]] = field(default_factory=list)
     destination: str = ""
     role_arn: str = ""
@@ -57,21 +67,29 @@ class _Variant:
 class Telemetry:
     """Collects in memory and flushes in a thread, so that no invocation waits for CloudWatch or S3."""
 
-    def __init__(self, service: Service, serving: Callable[[], list[VariantFleet]]) -> None:
+    def __init__(
+        self, service: Service, serving: Callable[[], list[VariantFleet]], *, now: Callable[[], float] = time.time
+    ) -> None:
         self._service = service
         self._serving = serving
+        self._clock, self._now = service.settings.clock, now
+        self._told_until = self._clock.minute_of(now()) - 1
+        """The newest minute whose metrics are written."""
         self._variants: dict[tuple[str, str], _Variant] = defaultdict(_Variant)
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        for flush, seconds in (
-            (self.flush_metrics, service.settings.metrics_flush_seconds),
-            (self.flush_captures, service.settings.capture_flush_seconds),
+        capture_seconds = service.settings.capture_flush_seconds
+        for flush, pause in (
+            (self.flush_metrics, lambda: self._clock.seconds_until_next_minute(now())),
+            (self.flush_captures, lambda: capture_seconds),
         ):
-            threading.Thread(target=self._every, args=(seconds, flush), daemon=True, name="telemetry").start()
+            threading.Thread(target=self._repeat, args=(flush, pause), daemon=True, name="telemetry").start()
 
     def count(self, variant: VariantFleet, invocation: Invocation) -> None:
-        with self._lock:
-            self._variants[variant.endpoint, variant.name].invocations.append(invocation)
+        share = 1.0 / max(1, len(variant.ready()))
+        with self._lock:  # the moment is taken inside, so that no invocation belongs to a minute already told
+            counted = Counted(self._clock.minute_of(self._now()), share, invocation)
+            self._variants[variant.endpoint, variant.name].invocations.append(counted)
 
     def capture(self, variant: VariantFleet, config: Mapping[str, Any] | None, exchange: Exchange) -> None:
         if not config or not config.get("EnableCapture"):
@@ -95,19 +113,24 @@ class Telemetry:
         self._stopped.set()
 
     def flush_metrics(self) -> None:
-        """Every invocation as a sample; a variant without traffic gets the zeros by which scaling comes down."""
-        instances: Counter[tuple[str, str]] = Counter()
-        for variant in self._serving():
-            instances[variant.endpoint, variant.name] += max(1, len(variant.instances))
+        """Write the minutes that have ended, each once and stamped with itself; one without traffic has zeros, by which
+        scaling comes down."""
+        serving = {(variant.endpoint, variant.name) for variant in self._serving()}
         with self._lock:
-            taken = {key: known.invocations for key, known in self._variants.items() if known.invocations}
-            for known in self._variants.values():
-                known.invocations = []
-        moment = now()
+            ended = self._clock.minute_of(self._now()) - 1
+            minutes, self._told_until = range(self._told_until + 1, ended + 1), max(ended, self._told_until)
+            taken: dict[tuple[int, tuple[str, str]], list[Counted]] = {
+                (minute, key): [] for minute in minutes for key in serving
+            }
+            for key, known in self._variants.items():
+                for counted in known.invocations:
+                    if counted.minute <= ended:
+                        taken.setdefault((counted.minute, key), []).append(counted)
+                known.invocations = [counted for counted in known.invocations if counted.minute > ended]
         data = [
-            {**datum, "Dimensions": _dimensions(*key), "Timestamp": moment}
-            for key in sorted({*taken, *instances})
-            for datum in metric_data(taken.get(key, []), instances[key] or 1)
+            {**datum, "Dimensions": _dimensions(*key), "Timestamp": _stamp(self._clock.middle_of(minute))}
+            for (minute, key), counted in sorted(taken.items())
+            for datum in metric_data(counted)
         ]
         for start in range(0, len(data), MOST_DATA):
             self._service.clients.for_cloud("cloudwatch").put_metric_data(
@@ -131,12 +154,16 @@ class Telemetry:
             except Exception as error:
                 logger.warning("%d captures of %s/%s are lost: %s", len(records), endpoint, variant, error)
 
-    def _every(self, seconds: float, flush: Callable[[], None]) -> None:
-        while not self._stopped.wait(seconds):
+    def _repeat(self, flush: Callable[[], None], pause: Callable[[], float]) -> None:
+        while not self._stopped.wait(pause()):
             try:
                 flush()
             except Exception as error:
                 logger.warning("telemetry of the endpoints was not written: %s", error)
+
+
+def _stamp(moment: float) -> datetime:
+    return datetime.fromtimestamp(moment, UTC)
 
 
 def _dimensions(endpoint: str, variant: str) -> list[dict[str, str]]:
@@ -169,12 +196,13 @@ def _side(mode: str, content_type: str, data: bytes, listed: Mapping[str, Sequen
     return {"observedContentType": content_type, "mode": mode, "data": text, "encoding": encoding}
 
 
-def metric_data(invocations: Sequence[Invocation], instances: int) -> Iterator[dict[str, Any]]:
-    """Metrics of one variant and flush; Sum, Average and SampleCount come out as AWS documents them."""
+def metric_data(counted: Sequence[Counted]) -> Iterator[dict[str, Any]]:
+    """Metrics of one variant and minute; Sum, Average and SampleCount come out as AWS documents them."""
+    invocations = [one.invocation for one in counted]
     refusals = [float(400 <= invocation.status < 500) for invocation in invocations]
     faults = [float(invocation.status >= 500) for invocation in invocations]
     yield from _data("Invocations", "None", [1.0] * len(invocations) or [0.0])
-    yield from _data("InvocationsPerInstance", "None", [1.0 / instances] * len(invocations) or [0.0])
+    yield from _data("InvocationsPerInstance", "None", [one.share for one in counted] or [0.0])
     yield from _data("Invocation4XXErrors", "None", refusals or [0.0])
     yield from _data("Invocation5XXErrors", "None", faults or [0.0])
     for name, times in (

@@ -1,6 +1,5 @@
 """Application Auto Scaling: what it accepts, and when it scales. SageMaker is a small stand-in that remembers a size."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ from local.autoscaling import api, endpoints, tracking
 from local.autoscaling.endpoints import VariantSize
 from local.autoscaling.targets import TARGETS, endpoint_has_target
 from local.autoscaling.tracking import Decision, Sizes, Tracker, decide
+from local.clock import Clock
 
 RESOURCE = "endpoint/risk/variant/live"
 TARGET = {
@@ -112,88 +112,130 @@ def test_a_policy_needs_a_target_and_one_metric(variant: Variant) -> None:
     assert "No scaling policy found" in refusal("DeleteScalingPolicy", {**TARGET, "PolicyName": "keep-up"})
 
 
-def decided(current: int, datapoints: list[float], **changes: Any) -> Decision:
-    settings: dict[str, Any] = {
-        "sizes": Sizes(current, 1, 3),
-        "target_value": 100.0,
-        "seconds_since_out": 1e9,
-        "seconds_since_in": 1e9,
-        "out_cooldown": 60,
-        "in_cooldown": 300,
-    }
-    return decide(datapoints=datapoints, **{**settings, **changes})
+def decided(current: int, values: list[float | None], *, before_out: int | None = None, **changes: Any) -> Decision:
+    return decide(sizes=Sizes(current, 1, 3, before_out), target_value=100.0, values=values, **changes)
 
 
 @pytest.mark.parametrize(
-    ("current", "datapoints", "desired"),
+    ("current", "values", "desired"),
     [
         (1, [150, 150, 150], 2),  # 1 x 150/100, rounded up
         (1, [150, 150], 1),  # three data points are needed
         (1, [150, 90, 150], 1),  # all three above the target
+        (1, [150, 150, 150, None], 2),  # a minute that has not been written yet is waited for, not taken for zero
+        (1, [150, 150, 90, None], 1),
         (2, [400, 400, 400], 3),  # never above the maximum
-        (3, [50] * 15, 2),  # 3 x 50/100, rounded up
+        (3, [50] * 15, 2),
         (3, [50] * 14, 3),  # fifteen data points are needed to scale in
+        (3, [None] * 14 + [0, 0, 0], 3),
         (2, [95] * 15, 2),  # between 90 and 100 % nothing happens
-        (3, [0] * 15, 1),  # an idle endpoint goes to the minimum
+        (2, [85] * 15, 2),  # 2 x 85/100, rounded up
+        (3, [0] * 15, 2),  # one at a time
+        (2, [0] * 15, 1),
+        (1, [0] * 15, 1),
+        (3, [0] * 15 + [None, None], 2),
+        (3, [], 3),
         (5, [100] * 3, 3),  # a size outside the limits is brought inside
     ],
 )
-def test_the_size_follows_the_metric(current: int, datapoints: list[float], desired: int) -> None:
-    assert decided(current, datapoints).desired == desired
+def test_the_size_follows_the_metric(current: int, values: list[float | None], desired: int) -> None:
+    assert decided(current, values).desired == desired
 
 
-def test_cooldowns_hold_scaling_back() -> None:
+def test_what_a_scale_out_added_counts_while_its_cooldown_lasts() -> None:
+    assert decided(2, [150.0] * 3, before_out=1).desired == 2
+    assert decided(2, [250.0] * 3, before_out=1).desired == 3  # the first step would have been to three
+    assert decided(2, [150.0] * 3).desired == 3
+
+
+def test_the_scale_in_cooldown_holds_scaling_in_alone_back() -> None:
     busy, idle = [300.0] * 3, [0.0] * 15
-    assert decided(1, busy, seconds_since_out=30).desired == 1
-    assert decided(1, busy, seconds_since_out=61).desired == 3
-    assert decided(3, idle, seconds_since_in=200).desired == 3
-    assert decided(3, idle, seconds_since_out=200).desired == 3
+    assert decided(3, idle, is_in_scale_in_cooldown=True).desired == 3
     assert decided(3, idle, scale_in_allowed=False).desired == 3
-    assert decided(1, busy, seconds_since_in=1).desired == 3  # scaling in never blocks scaling out
+    assert decided(1, busy, is_in_scale_in_cooldown=True).desired == 3
 
 
-def test_the_tracker_scales_out_notes_it_and_waits_for_its_cooldown(
+class Hands:
+    """A tracker whose time and data a test moves by hand; a minute takes 6 s."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        register()
+        api.call("PutScalingPolicy", POLICY)
+        self.now, self.values = 1_000_000.0, [0.0]
+        monkeypatch.setattr(tracking, "datapoints", lambda *_, **__: self.values)
+        self.tracker = Tracker(Clock(0.1), now=lambda: self.now)
+        (self.target,) = TARGETS.of_endpoint("risk")
+
+    def look(self, values: list[float], *, seconds_later: float = 0.0) -> None:
+        self.values, self.now = values, self.now + seconds_later
+        self.tracker.settle(self.target)
+        self.tracker.look_at(self.target)
+
+    def activities(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = api.call("DescribeScalingActivities", {"ServiceNamespace": "sagemaker"})[
+            "ScalingActivities"
+        ]
+        return found
+
+
+def test_the_tracker_scales_out_notes_it_and_its_cooldown_begins_at_the_end(
     variant: Variant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    register()
-    api.call("PutScalingPolicy", POLICY)
-    monkeypatch.setattr(tracking, "read_metric", lambda *_, **__: [250.0, 250.0, 250.0])
-    now = time.time()
-    tracker = Tracker(now=lambda: now)
-    (target,) = TARGETS.of_endpoint("risk")
-    tracker.look_at(target)
-    assert variant.size.desired == 3
-    (activity,) = api.call("DescribeScalingActivities", {"ServiceNamespace": "sagemaker"})["ScalingActivities"]
-    assert activity["Description"] == "Setting desired instance count to 3."
+    hands = Hands(monkeypatch)
+    hands.look([150.0] * 3)
+    assert variant.size.desired == 2
+    (activity,) = hands.activities()
+    assert (activity["Description"], activity["StatusCode"]) == ("Setting desired instance count to 2.", "InProgress")
+    assert "AlarmHigh" in activity["Cause"]
     assert "keep-up" in activity["Cause"]
+    variant.size = VariantSize(1, 2, "Updating")
+    hands.look([300.0] * 3, seconds_later=60)
+    variant.size = VariantSize(2, 2, "InService")
+    hands.look([150.0] * 3, seconds_later=1)  # the activity ends here
+    assert hands.activities()[0]["StatusCode"] == "Successful"
+    hands.look([150.0] * 3, seconds_later=5.9)
+    assert variant.size.desired == 2
+    hands.look([150.0] * 3, seconds_later=0.2)  # 61 s of the clock
+    assert variant.size.desired == 3
+
+
+def test_the_tracker_scales_in_by_one_and_waits_for_its_cooldown(
+    variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variant.size = VariantSize(3, 3, "InService")
+    hands = Hands(monkeypatch)
+    hands.look([0.0] * 15)
+    assert variant.size.desired == 2
+    hands.look([0.0] * 15, seconds_later=6)
+    hands.look([0.0] * 15, seconds_later=29)
+    assert variant.size.desired == 2
+    hands.look([0.0] * 15, seconds_later=2)
+    assert variant.size.desired == 1
+    hands.look([0.0] * 15, seconds_later=60)
+    assert variant.size.desired == 1
+    assert ["AlarmLow" in activity["Cause"] for activity in hands.activities()] == [True, True]
+
+
+def test_an_activity_that_the_endpoint_did_not_carry_out_has_failed(
+    variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands = Hands(monkeypatch)
+    hands.look([150.0] * 3)
     variant.size = VariantSize(1, 1, "InService")
-    tracker.look_at(target)
-    assert variant.size.desired == 1  # 60 s have not passed
+    hands.look([0.0], seconds_later=1)
+    assert hands.activities()[0]["StatusCode"] == "Failed"
 
 
 def test_an_endpoint_that_is_being_updated_is_left_alone(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> None:
-    register()
-    api.call("PutScalingPolicy", POLICY)
-    monkeypatch.setattr(tracking, "read_metric", lambda *_, **__: [250.0, 250.0, 250.0])
+    hands = Hands(monkeypatch)
     variant.size = VariantSize(1, 1, "Updating")
-    Tracker().look_at(TARGETS.of_endpoint("risk")[0])
+    hands.look([250.0] * 3)
     assert variant.size == VariantSize(1, 1, "Updating")
 
 
-def test_a_metric_is_read_by_its_dimensions_and_gaps_are_idleness() -> None:
-    from ministack.services import cloudwatch
-
-    end = 1_000_020.0
-    for moment, name, value in ((999_850, "risk", 5.0), (999_960, "risk", 7.0), (999_960, "performance", 99.0)):
-        dimensions = {"EndpointName": name, "VariantName": "live"}
-        cloudwatch._store_datum("Test", "Invocations", dimensions, moment, "None", value, None, None, None)
-    values = tracking.read_metric(
-        "Test",
-        "Invocations",
-        "Sum",
-        {"EndpointName": "risk", "VariantName": "live"},
-        end=end,
-        period_seconds=60,
-        count=15,
-    )
-    assert values == [5.0, 0.0, 7.0]
+def test_the_metric_is_that_of_the_variant() -> None:
+    register_target = {"EndpointName": "risk", "VariantName": "live"}
+    target = api._new_target({**TARGET, "MinCapacity": 1, "MaxCapacity": 3})
+    metric = tracking.metric_of(target, TRACKING)
+    assert {entry["Name"]: entry["Value"] for entry in metric["Dimensions"]} == register_target
+    assert (metric["MetricName"], metric["Statistic"], metric["Period"]) == ("InvocationsPerInstance", "Sum", 60)

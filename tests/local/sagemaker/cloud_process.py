@@ -22,7 +22,6 @@ if __name__ == "__main__":
         startup_health_check_seconds=1.5,
         invocation_timeout_seconds=1.0,
         log_flush_seconds=0.2,
-        metrics_flush_seconds=0.5,
         capture_flush_seconds=0.3,
         alarm_poll_seconds=0.05,
     )

@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -109,6 +111,60 @@ def test_instances_take_turns_and_a_dead_one_is_replaced(toy):
     now = toy.until(lambda: {toy.invoke(name)["pid"] for _ in range(4)}, lambda found: len(found) == 2)
     assert pids[0] not in now
     assert counts(toy.sagemaker.describe_endpoint(EndpointName=name)) == (2, 2)
+
+
+def test_a_request_that_kills_its_instance_is_not_passed_on_until_none_is_left(toy):
+    name = serving(toy, count=3)
+    before = {toy.invoke(name)["pid"] for _ in range(6)}
+    runtime = toy.cloud.client("sagemaker-runtime", config=Config(retries={"max_attempts": 0}))
+    with pytest.raises(runtime.exceptions.ServiceUnavailable):
+        runtime.invoke_endpoint(EndpointName=name, Body=b"die")
+    assert toy.invoke(name)["pid"] in before
+
+
+def test_requests_share_a_kept_connection(toy):
+    name = serving(toy)
+    assert len({toy.invoke(name)["caller"] for _ in range(5)}) == 1
+
+
+def test_an_instance_that_leaves_answers_what_it_was_asked(toy):
+    name = serving(toy, count=2)
+    with ThreadPoolExecutor(4) as pool:
+        slow = [pool.submit(toy.invoke, name, "take your time") for _ in range(4)]
+        time.sleep(0.2)
+        assert counts(resize(toy, name, 1)) == (1, 1)
+        answers = [answer.result() for answer in slow]
+    assert len({answer["pid"] for answer in answers}) == 2
+
+
+def test_no_request_is_lost_while_a_fleet_replaces_the_other(toy):
+    name = serving(toy, version="1", count=2)
+    config = toy.config({"ModelName": toy.model("2"), "InitialInstanceCount": 2})
+    is_over, everyone_asks = threading.Event(), threading.Barrier(4)
+
+    def ask_on() -> list[str]:
+        runtime = toy.cloud.client("sagemaker-runtime", config=Config(retries={"max_attempts": 0}))
+
+        def version() -> str:
+            answer = runtime.invoke_endpoint(EndpointName=name, Body=b"hello")
+            told: dict[str, str] = json.loads(answer["Body"].read())
+            return told["version"]
+
+        versions = [version()]
+        everyone_asks.wait()
+        while not is_over.is_set():
+            versions.append(version())
+        return [*versions, version()]
+
+    with ThreadPoolExecutor(3) as pool:
+        asking = [pool.submit(ask_on) for _ in range(3)]
+        everyone_asks.wait()
+        update(toy, name, config)
+        is_over.set()
+        courses = [answers.result() for answers in asking]
+    for versions in courses:
+        assert versions == sorted(versions)
+        assert set(versions) == {"1", "2"}
 
 
 def test_a_request_that_kills_every_instance_is_answered_as_unavailable(toy):

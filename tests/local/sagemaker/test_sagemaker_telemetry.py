@@ -1,15 +1,17 @@
 """What is captured of a request, which data CloudWatch gets, and how an update shifts traffic."""
 
 import base64
+import operator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from local.clock import Clock
 from local.sagemaker.deployments import steps
 from local.sagemaker.fleet import Fleet
 from local.sagemaker.logs import batches
-from local.sagemaker.telemetry import Exchange, Invocation, captured, metric_data
+from local.sagemaker.telemetry import Counted, Exchange, Invocation, Telemetry, captured, metric_data
 
 BOTH = [{"CaptureMode": "InputAndOutput"}]
 
@@ -41,9 +43,8 @@ def totals(data: list[dict[str, Any]], name: str) -> tuple[float, float]:
 
 
 def test_every_invocation_is_a_sample():
-    data = list(
-        metric_data([Invocation(200, 1000.4, 10.0), Invocation(400, 3000, 10.0), Invocation(503, None, None)], 2)
-    )
+    answers = [Invocation(200, 1000.4, 10.0), Invocation(400, 3000, 10.0), Invocation(503, None, None)]
+    data = list(metric_data([Counted(1, 0.5, answer) for answer in answers]))
     assert totals(data, "Invocations") == (3, 3)
     assert totals(data, "InvocationsPerInstance") == (1.5, 3)
     assert totals(data, "Invocation4XXErrors") == (1, 3)
@@ -51,14 +52,61 @@ def test_every_invocation_is_a_sample():
     assert totals(data, "ModelLatency") == (4000, 2)
 
 
+class Book:
+    """Telemetry whose time a test moves by hand and whose data it keeps; one variant that always serves."""
+
+    def __init__(self) -> None:
+        self.now = 1_200_000.0  # a whole minute since the epoch
+        self.written: list[dict[str, Any]] = []
+        self.variant = SimpleNamespace(endpoint="risk", name="live", ready=lambda: ["one", "two"])
+        settings = SimpleNamespace(clock=Clock(), capture_flush_seconds=3600.0)
+        clients = SimpleNamespace(for_cloud=lambda _: SimpleNamespace(put_metric_data=self.put))
+        service: Any = SimpleNamespace(settings=settings, clients=clients)
+        serving: Any = [self.variant]
+        self.telemetry = Telemetry(service, lambda: serving, now=lambda: self.now)
+
+    def put(self, Namespace: str, MetricData: list[dict[str, Any]]) -> None:
+        self.written += MetricData
+
+    def answer(self, moment: float) -> None:
+        self.now = moment
+        variant: Any = self.variant
+        self.telemetry.count(variant, Invocation(200, 1000.0, 10.0))
+
+    def minutes(self, name: str) -> list[tuple[float, float]]:
+        """(minutes since the beginning, sum) of each datum."""
+        return [
+            (
+                (datum["Timestamp"].timestamp() - 1_200_000) // 60,
+                sum(map(operator.mul, datum["Values"], datum["Counts"])),
+            )
+            for datum in self.written
+            if datum["MetricName"] == name
+        ]
+
+
+def test_a_minute_is_written_once_when_it_has_ended_and_stamped_with_itself():
+    book = Book()
+    for moment in (1_200_010, 1_200_059.9, 1_200_060, 1_200_200):
+        book.answer(moment)
+    book.telemetry.flush_metrics()
+    book.telemetry.flush_metrics()
+    assert book.minutes("Invocations") == [(0, 2), (1, 1), (2, 0)]
+    assert book.minutes("InvocationsPerInstance") == [(0, 1), (1, 0.5), (2, 0)]
+    book.now = 1_200_240
+    book.telemetry.flush_metrics()
+    book.telemetry.close()
+    assert book.minutes("Invocations") == [(0, 2), (1, 1), (2, 0), (3, 1)]
+
+
 def test_no_latency_is_dropped_when_there_are_many():
-    data = list(metric_data([Invocation(200, float(n), 1.0) for n in range(1, 401)], 1))
+    data = list(metric_data([Counted(1, 1.0, Invocation(200, float(n), 1.0)) for n in range(1, 401)]))
     assert totals(data, "ModelLatency") == (80_200, 400)
     assert max(len(datum["Values"]) for datum in data) == 150
 
 
 def test_without_traffic_the_counts_are_zero_and_there_is_no_latency():
-    data = list(metric_data([], 3))
+    data = list(metric_data([]))
     assert totals(data, "Invocations") == (0, 1)
     assert {datum["MetricName"] for datum in data} == {
         "Invocations",

@@ -9,6 +9,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+SLEEPS = {b"sleep": 30.0, b"take your time": 0.6}
 ROOT = Path(os.environ.get("SAGEMAKER_ROOT", "/opt/ml"))
 
 
@@ -82,6 +83,8 @@ def process(arguments: list[str]) -> None:
 
 
 class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # connections are kept
+
     def do_GET(self) -> None:
         is_red = os.environ.get("TOY_PING") == "red"
         self.answer(503 if is_red else 200, b"", "text/plain")
@@ -90,14 +93,15 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if body == b"die":
             os._exit(9)
-        if body == b"sleep":
-            time.sleep(30)
+        if body in SLEEPS:
+            time.sleep(SLEEPS[body])
         if body.startswith(b"status "):
             self.answer(int(body.split()[1]), b'{"error":"as asked"}', "application/json")
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
         told = {
             "pid": os.getpid(),
+            "caller": self.client_address[1],
             "version": os.environ.get("VERSION"),
             "model": seen(ROOT / "model"),
             "body": body.decode(),
