@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from local.sagemaker import utilisation
 from local.sagemaker.store import now
 from local.sagemaker.transfer import S3Location
 
@@ -75,6 +76,7 @@ class Telemetry:
         self._clock, self._now = service.settings.clock, now
         self._told_until = self._clock.minute_of(now()) - 1
         """The newest minute whose metrics are written."""
+        self._utilisation = utilisation.Utilisation()
         self._variants: dict[tuple[str, str], _Variant] = defaultdict(_Variant)
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -132,10 +134,26 @@ class Telemetry:
             for (minute, key), counted in sorted(taken.items())
             for datum in metric_data(counted)
         ]
+        self._put(NAMESPACE, data)
+        if minutes:
+            self._put(utilisation.NAMESPACE, list(self._utilisation_data(ended)))
+
+    def _put(self, namespace: str, data: Sequence[dict[str, Any]]) -> None:
         for start in range(0, len(data), MOST_DATA):
             self._service.clients.for_cloud("cloudwatch").put_metric_data(
-                Namespace=NAMESPACE, MetricData=data[start : start + MOST_DATA]
+                Namespace=namespace, MetricData=data[start : start + MOST_DATA]
             )
+
+    def _utilisation_data(self, minute: int) -> Iterator[dict[str, Any]]:
+        pids: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for variant in self._serving():
+            pids[variant.endpoint, variant.name] += [instance.container.pid for instance in variant.ready()]
+        self._utilisation.forget_all_but(pid for known in pids.values() for pid in known)
+        for key, known in pids.items():
+            cpu, memory = self._utilisation.of(known, moment=self._now())
+            for name, values in (("CPUUtilization", cpu), ("MemoryUtilization", memory)):
+                for datum in _data(name, "Percent", values):
+                    yield {**datum, "Dimensions": _dimensions(*key), "Timestamp": _stamp(self._clock.middle_of(minute))}
 
     def flush_captures(self) -> None:
         """<destination>/<endpoint>/<variant>/YYYY/MM/DD/HH/<minute-second-...>.jsonl, with the serving role's rights."""

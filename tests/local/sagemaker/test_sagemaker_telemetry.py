@@ -2,6 +2,11 @@
 
 import base64
 import operator
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +17,7 @@ from local.sagemaker.deployments import steps
 from local.sagemaker.fleet import Fleet
 from local.sagemaker.logs import batches
 from local.sagemaker.telemetry import Counted, Exchange, Invocation, Telemetry, captured, metric_data
+from local.sagemaker.utilisation import Utilisation, cpu_seconds
 
 BOTH = [{"CaptureMode": "InputAndOutput"}]
 
@@ -58,7 +64,8 @@ class Book:
     def __init__(self) -> None:
         self.now = 1_200_000.0  # a whole minute since the epoch
         self.written: list[dict[str, Any]] = []
-        self.variant = SimpleNamespace(endpoint="risk", name="live", ready=lambda: ["one", "two"])
+        instance = SimpleNamespace(container=SimpleNamespace(pid=os.getpid()))
+        self.variant = SimpleNamespace(endpoint="risk", name="live", ready=lambda: [instance, instance])
         settings = SimpleNamespace(clock=Clock(), capture_flush_seconds=3600.0)
         clients = SimpleNamespace(for_cloud=lambda _: SimpleNamespace(put_metric_data=self.put))
         service: Any = SimpleNamespace(settings=settings, clients=clients)
@@ -97,6 +104,28 @@ def test_a_minute_is_written_once_when_it_has_ended_and_stamped_with_itself():
     book.telemetry.flush_metrics()
     book.telemetry.close()
     assert book.minutes("Invocations") == [(0, 2), (1, 1), (2, 0), (3, 1)]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks processes up in /proc")
+def test_utilisation_is_a_sample_per_instance():
+    working = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    resting = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    pids = [working.pid, resting.pid]
+    try:
+        utilisation = Utilisation()
+        assert utilisation.of(pids, moment=0.0)[0] == []
+        used = cpu_seconds(working.pid)
+        while cpu_seconds(working.pid) < used + 0.5:
+            time.sleep(0.02)
+        cpu, memory = utilisation.of(pids, moment=1.0)
+    finally:
+        for process in (working, resting):
+            process.kill()
+            process.wait()
+    assert cpu[0] >= 50  # half a second of work in what counts as one
+    assert cpu[1] < 50
+    assert all(0 < share < 100 for share in memory)
+    assert utilisation.of(pids, moment=2.0) == ([], [])
 
 
 def test_no_latency_is_dropped_when_there_are_many():
