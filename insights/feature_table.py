@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 WINDOW_ROWS: Final = 12
@@ -65,5 +66,13 @@ FEATURES: Final[tuple[Feature, ...]] = (
     Feature("efficiency_ratio", "MB per operation", 0, _INF, "bandwidth_mbps / total_iops"),
 )
 FEATURE_NAMES: Final[tuple[str, ...]] = tuple(feature.name for feature in FEATURES)
+
+
+def table_hash(features: Sequence[Feature]) -> str:
+    """Of names, order, units, ranges and meanings, and of the window that they look at."""
+    lines = [repr((WINDOW_ROWS, WINDOW_SPAN)), *(repr(tuple(feature)) for feature in features)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 # Stored with every model: a model of another table must not be served by this one.
-FEATURE_TABLE_HASH: Final = hashlib.sha256("\n".join(FEATURE_NAMES).encode()).hexdigest()
+FEATURE_TABLE_HASH: Final = table_hash(FEATURES)

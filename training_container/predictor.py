@@ -2,43 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xgboost as xgb
 
 from insights.feature_table import FEATURE_NAMES
+from training_container import compiled_trees_kernels as kernels
+from training_container.compiled_trees import CompiledTrees
 from training_container.errors import UnusableInput
-from training_container.model_folder import SPREAD_TREES, TREES, ModelDescription, read_golden
+from training_container.model_folder import GOLDEN, SPREAD_TREES, TREES, ModelDescription, read_golden
 
 Matrix = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 
 CONTRIBUTIONS = 5
 INTERVAL_LEVEL = 0.9
 GOLDEN_TOLERANCE = 1e-4
+COMPILED_TOLERANCE = 1e-5  # of the row's contributions added up without their signs; XGBoost adds them in float32
 SCORE_RANGE = (0.0, 100.0)
+
+
+class Reasons(NamedTuple):
+    """The strongest features of each row by their places in the table, and what they add to the answer; (n, 5) both."""
+
+    features: Places
+    contributions: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """`spread` predicts the 5% and 95% quantiles of the score for performance; None for risk."""
+    """`spread` predicts the 5% and 95% quantiles of the score for performance. Everything runs on the caller's thread."""
 
     description: ModelDescription
-    trees: xgb.Booster
-    spread: xgb.Booster | None
-    threads: int
+    trees: CompiledTrees
+    spread: CompiledTrees | None
 
     @classmethod
-    def load(cls, folder: Path, *, threads: int = 1) -> Predictor:
-        """Raises UnusableInput for a folder that is no model, or one of another feature table."""
+    def load(cls, folder: Path, *, golden: Matrix | None = None) -> Predictor:
+        """UnusableInput for a folder that is no model, or one of another feature table, or one whose compiled trees say
+        something else than XGBoost's on the folder's golden rows (or on those given, before a folder has any)."""
         description = ModelDescription.read(folder)
-        spread = _booster(folder / SPREAD_TREES, threads) if description.kind == "performance" else None
-        return cls(description, _booster(folder / TREES, threads), spread, threads)
+        rows = read_golden(folder)[0] if golden is None else golden
+        trees = _compiled(folder / TREES, rows, outputs=len(description.classes) if description.kind == "risk" else 1)
+        spread = _compiled(folder / SPREAD_TREES, rows, outputs=2) if description.kind == "performance" else None
+        return cls(description, trees, spread)
 
     @property
     def kind(self) -> str:
@@ -46,31 +60,28 @@ class Predictor:
 
     def probabilities(self, rows: Matrix) -> Floats:
         """(n, 4) calibrated by the temperature: softmax of margin / T (Guo et al. 2017)."""
-        margins = self._margins(rows) / _fitted(self.description.temperature, "temperature")
-        powers = np.exp(margins - margins.max(axis=1, keepdims=True))
-        shares: Floats = powers / powers.sum(axis=1, keepdims=True)
+        shares = np.empty((len(rows), self.trees.outputs))
+        kernels.softmax(self.trees.margins(rows), _fitted(self.description.temperature, "temperature"), shares)
         return shares
 
     def scores(self, rows: Matrix) -> Floats:
         """(n,) clipped to 0-100."""
-        clipped: Floats = np.clip(self._margins(rows), *SCORE_RANGE)
-        return clipped
+        return _clipped(self.trees.margins(rows)[:, 0].astype(np.float64))
 
     def intervals(self, rows: Matrix) -> tuple[Floats, Floats]:
         """Lower and upper of the 90% interval: score +- q x predicted spread (normalised split conformal, Lei 2018)."""
-        half = _fitted(self.description.conformal_quantile, "conformal_quantile") * self._spreads(rows)
-        scores = self.scores(rows)
-        return np.clip(scores - half, *SCORE_RANGE), np.clip(scores + half, *SCORE_RANGE)
+        return self._interval(self.scores(rows), rows)
+
+    def reasons(self, rows: Matrix, outputs: Places | None = None) -> Reasons:
+        """TreeSHAP values; for risk in log-odds of each row's level in `outputs` (n,), before the temperature."""
+        values = self.trees.contributions(rows, np.zeros(len(rows), np.int64) if outputs is None else outputs)
+        places = np.empty((len(rows), CONTRIBUTIONS), np.int64)
+        kernels.strongest(values, places)
+        return Reasons(places, values[np.arange(len(rows))[:, np.newaxis], places])
 
     def answers(self, rows: Matrix, *, explain: bool = True) -> list[dict[str, Any]]:
         """One answer per row, as /invocations gives it."""
-        plain = self._risk_answers(rows) if self.kind == "risk" else self._performance_answers(rows)
-        if not explain:
-            return list(plain)
-        return [
-            {**answer, "contributions": reasons}
-            for answer, reasons in zip(plain, self._contributions(rows), strict=True)
-        ]
+        return self._risk_answers(rows, explain) if self.kind == "risk" else self._performance_answers(rows, explain)
 
     def golden_mismatch(self, folder: Path) -> str:
         """Empty when the golden rows are answered as they were at training, else the first difference."""
@@ -79,54 +90,61 @@ class Predictor:
             zip(expected, self.answers(rows, explain=False), strict=True), start=1
         ):
             for name, left, right in _numbers(wanted, found):
-                if abs(left - right) > GOLDEN_TOLERANCE:
+                if not abs(left - right) <= GOLDEN_TOLERANCE:
                     return f"golden row {number}: {name} is {right}, was {left} at training"
         return ""
 
-    def _risk_answers(self, rows: Matrix) -> Iterator[dict[str, Any]]:
-        for row in self.probabilities(rows):
-            best = int(row.argmax())
-            yield {
-                "risk_level": self.description.classes[best],
-                "probabilities": dict(zip(self.description.classes, map(float, row), strict=True)),
-                "confidence": float(row[best]),
+    def _risk_answers(self, rows: Matrix, explain: bool) -> list[dict[str, Any]]:
+        probabilities, classes = self.probabilities(rows), self.description.classes
+        levels = probabilities.argmax(axis=1)
+        answers: list[dict[str, Any]] = [
+            {
+                "risk_level": classes[level],
+                "probabilities": dict(zip(classes, shares, strict=True)),
+                "confidence": shares[level],
             }
+            for level, shares in zip(levels.tolist(), probabilities.tolist(), strict=True)
+        ]
+        return _explained(answers, rows, self.reasons(rows, levels)) if explain else answers
 
-    def _performance_answers(self, rows: Matrix) -> Iterator[dict[str, Any]]:
+    def _performance_answers(self, rows: Matrix, explain: bool) -> list[dict[str, Any]]:
         """Confidence is the share of the scale that the interval rules out: 1 - width / 100."""
-        lower, upper = self.intervals(rows)
-        for score, low, high in zip(self.scores(rows).tolist(), lower.tolist(), upper.tolist(), strict=True):
-            yield {
+        scores = self.scores(rows)
+        lower, upper = self._interval(scores, rows)
+        answers: list[dict[str, Any]] = [
+            {
                 "performance_score": score,
                 "interval": {"lower": low, "upper": high, "level": INTERVAL_LEVEL},
                 "confidence": 1.0 - (high - low) / (SCORE_RANGE[1] - SCORE_RANGE[0]),
             }
+            for score, low, high in zip(scores.tolist(), lower.tolist(), upper.tolist(), strict=True)
+        ]
+        return _explained(answers, rows, self.reasons(rows)) if explain else answers
 
-    def _contributions(self, rows: Matrix) -> Iterator[list[dict[str, Any]]]:
-        """The strongest TreeSHAP values; for risk in log-odds of the predicted level, before the temperature."""
-        # left out, nthread is every core: starting the threads costs a single row more than its answer
-        shap = self.trees.predict(xgb.DMatrix(rows, nthread=self.threads), pred_contribs=True)
-        if self.kind == "risk":
-            shap = shap[np.arange(len(rows)), self.probabilities(rows).argmax(axis=1)]
-        for row, values in zip(rows, shap[:, : len(FEATURE_NAMES)], strict=True):
-            strongest = np.argsort(-np.abs(values), kind="stable")[:CONTRIBUTIONS]
-            yield [
-                {
-                    "feature": FEATURE_NAMES[index],
-                    "value": None if np.isnan(row[index]) else float(row[index]),
-                    "contribution": float(values[index]),
-                }
-                for index in strongest.tolist()
-            ]
-
-    def _margins(self, rows: Matrix) -> Floats:
-        margins: Floats = self.trees.inplace_predict(rows, predict_type="margin").astype(np.float64)
-        return margins
-
-    def _spreads(self, rows: Matrix) -> Floats:
+    def _interval(self, scores: Floats, rows: Matrix) -> tuple[Floats, Floats]:
         if self.spread is None:
             raise ValueError("a risk model has no interval")
-        return spread_width(self.spread.inplace_predict(rows))
+        quantile = _fitted(self.description.conformal_quantile, "conformal_quantile")
+        half = quantile * spread_width(self.spread.margins(rows))
+        return _clipped(scores - half), _clipped(scores + half)
+
+
+def _explained(answers: list[dict[str, Any]], rows: Matrix, reasons: Reasons) -> list[dict[str, Any]]:
+    for answer, row, features, values in zip(answers, rows.tolist(), *(part.tolist() for part in reasons), strict=True):
+        answer["contributions"] = [
+            {
+                "feature": FEATURE_NAMES[feature],
+                "value": None if math.isnan(row[feature]) else row[feature],
+                "contribution": value,
+            }
+            for feature, value in zip(features, values, strict=True)
+        ]
+    return answers
+
+
+def _clipped(scores: Floats) -> Floats:
+    within: Floats = np.minimum(np.maximum(scores, SCORE_RANGE[0]), SCORE_RANGE[1])
+    return within
 
 
 def _fitted(value: float | None, name: str) -> float:
@@ -141,17 +159,51 @@ def spread_width(quantiles: npt.NDArray[Any]) -> Floats:
     return width
 
 
-def _booster(path: Path, threads: int) -> xgb.Booster:
+def _compiled(path: Path, rows: Matrix, *, outputs: int) -> CompiledTrees:
+    """The file's trees; XGBoost's own are asked once, on the rows, whether they say the same."""
     if not path.is_file():
         raise UnusableInput(f"{path.parent} holds no model: {path.name} is missing")
-    booster = xgb.Booster(model_file=str(path))
-    booster.set_param({"nthread": threads})
-    return booster
+    try:
+        booster = xgb.Booster({"nthread": 1}, model_file=str(path))
+    except xgb.core.XGBoostError as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise UnusableInput(f"{path} cannot be read by XGBoost ({first_line}); train again") from error
+    trees = CompiledTrees.of(booster)
+    if trees.outputs != outputs:
+        raise UnusableInput(f"{path} has {trees.outputs} outputs; the model's description asks for {outputs}")
+    difference = _difference(booster, trees, rows)
+    if difference:
+        raise UnusableInput(f"{path}, {difference}; the compiled trees cannot be trusted with this model")
+    return trees
+
+
+def _difference(booster: xgb.Booster, trees: CompiledTrees, rows: Matrix) -> str:
+    """Empty where margins and contributions are XGBoost's within COMPILED_TOLERANCE, else the first that is not."""
+    data = xgb.DMatrix(rows, nthread=1)
+    shape = (len(rows), trees.outputs, len(FEATURE_NAMES) + 1)
+    wanted = booster.predict(data, pred_contribs=True).reshape(shape)
+    wanted = np.concatenate([booster.predict(data, output_margin=True).reshape(*shape[:2], 1), wanted], axis=2)
+    found = np.empty_like(wanted, np.float64)
+    found[:, :, 0], found[:, :, -1] = trees.margins(rows), trees.bias
+    for output in range(trees.outputs):
+        found[:, output, 1:-1] = trees.contributions(rows, np.full(len(rows), output))
+    tolerance = COMPILED_TOLERANCE * np.maximum(np.abs(wanted[:, :, 1:]).sum(axis=2, keepdims=True), 1.0)
+    differing = np.argwhere(~(np.abs(found - wanted) <= tolerance))
+    if len(differing) == 0:
+        return ""
+    row, output, column = differing[0]
+    name = ("margin", *(f"contribution of {feature}" for feature in FEATURE_NAMES), "expected margin")[column]
+    return (
+        f"{GOLDEN} row {row + 1}: {name}, output {output}, is {found[row, output, column]} compiled and "
+        f"{wanted[row, output, column]} in XGBoost"
+    )
 
 
 def _numbers(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterable[tuple[str, float, float]]:
-    for name, value in wanted.items():
+    """Every number of an answer beside the expected one, NaN where none was expected."""
+    for name, value in found.items():
+        expected = wanted.get(name)
         if isinstance(value, Mapping):
-            yield from _numbers(value, found[name])
+            yield from _numbers(expected if isinstance(expected, Mapping) else {}, value)
         elif isinstance(value, int | float):
-            yield name, value, found[name]
+            yield name, expected if isinstance(expected, int | float) else math.nan, value

@@ -43,7 +43,7 @@ class Tuned:
         """The calibrated model, as train writes it."""
         best = int(self.booster.best_iteration)
         write_model(self.hyperparameters, self.booster[: best + 1], best, splits, folder)
-        return Predictor.load(folder, threads=os.cpu_count() or 1)
+        return Predictor.load(folder)
 
 
 def tuned(kind: str, splits: Mapping[str, Split], *, trials: int) -> Tuned:

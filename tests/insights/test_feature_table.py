@@ -1,6 +1,6 @@
-import hashlib
+import pytest
 
-from insights.feature_table import FEATURE_NAMES, FEATURE_TABLE_HASH, FEATURES
+from insights.feature_table import FEATURE_NAMES, FEATURE_TABLE_HASH, FEATURES, Feature, table_hash
 
 DESIGN = (
     "read_iops write_iops total_iops iops_variance avg_latency p95_latency p99_latency latency_spike_count bandwidth_mbps "
@@ -18,5 +18,23 @@ def test_every_feature_has_a_unit_a_description_and_a_range() -> None:
     assert all(f.unit and f.description and f.minimum < f.maximum for f in FEATURES)
 
 
-def test_the_hash_is_of_names_and_order() -> None:
-    assert hashlib.sha256(DESIGN.replace(" ", "\n").encode()).hexdigest() == FEATURE_TABLE_HASH
+@pytest.mark.parametrize(
+    "changed",
+    [
+        FEATURES[1:],
+        (FEATURES[1], FEATURES[0], *FEATURES[2:]),
+        *[
+            (FEATURES[0]._replace(**{field: value}), *FEATURES[1:])
+            for field, value in [
+                ("name", "reads"),
+                ("unit", "operations/min"),
+                ("minimum", 1.0),
+                ("maximum", 9e9),
+                ("description", "reads per minute"),
+            ]
+        ],
+    ],
+)
+def test_the_hash_changes_with_every_part_of_a_definition(changed: tuple[Feature, ...]) -> None:
+    assert table_hash(changed) != FEATURE_TABLE_HASH
+    assert table_hash(FEATURES) == FEATURE_TABLE_HASH

@@ -22,7 +22,6 @@ from training_container.evaluation.report import write_report
 from training_container.evaluation.rivals import performance_rivals, risk_rivals
 from training_container.model_folder import GOLDEN, extracted, read_preprocessing
 from training_container.predictor import Predictor
-from training_container.sagemaker_contract import cores
 from training_container.split_file import Split
 
 
@@ -91,7 +90,7 @@ def live_model(live: Path | None, kind: str) -> tuple[Predictor | None, list[str
 
 
 def _loaded(folder: Path, kind: str) -> Predictor:
-    predictor = Predictor.load(folder, threads=cores())
+    predictor = Predictor.load(folder)
     if predictor.kind != kind:
         raise UnusableInput(f"{folder} holds a {predictor.kind} model; it cannot be judged as {kind}")
     return predictor

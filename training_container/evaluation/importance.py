@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import xgboost as xgb
 
 from insights.feature_table import FEATURE_NAMES
 from training_container.evaluation.metrics import level_metrics, score_metrics
@@ -53,9 +52,9 @@ def _permuted(predictor: Predictor, test: Split) -> list[float]:
 
 
 def _explained(predictor: Predictor, test: Split) -> list[float]:
-    rows = xgb.DMatrix(test.X[_sample(len(test), EXPLAINED_ROWS)], nthread=predictor.threads)
-    values = np.abs(predictor.trees.predict(rows, pred_contribs=True))[..., : len(FEATURE_NAMES)].mean(axis=0)
-    shap: list[float] = (values.sum(axis=0) if values.ndim == 2 else values).astype(float).tolist()
+    rows = test.X[_sample(len(test), EXPLAINED_ROWS)]
+    outputs = [np.full(len(rows), output) for output in range(predictor.trees.outputs)]
+    shap: list[float] = sum(np.abs(predictor.trees.contributions(rows, o)).mean(axis=0) for o in outputs).tolist()
     return shap
 
 
