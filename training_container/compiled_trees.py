@@ -27,6 +27,9 @@ Floats = npt.NDArray[np.float64]
 OBJECTIVES: Final = ("multi:softprob", "reg:squarederror", "reg:absoluteerror")
 """Those of the models and of the intervals; their base score is a margin."""
 
+TOLERANCE: Final = 1e-5
+"""Of a row's contributions added up without their signs (at least 1), for which XGBoost's float32 sums are good."""
+
 _Node = tuple[float, float, int, int]
 _Split = tuple[float, float, float, float, float, int, int, int, int, int, int, int, int]
 # A leaf's threshold is NaN and its child the slot before it, so that every comparison leads to itself.
@@ -84,6 +87,25 @@ class CompiledTrees:
         out = np.empty((len(rows), len(FEATURE_NAMES)))
         kernels.contributions(self.forest, _rows(rows), np.ascontiguousarray(outputs, np.int64), out)
         return out
+
+    def difference(self, booster: xgb.Booster, rows: Matrix) -> str:
+        """Empty where margins, contributions and bias are the booster's within TOLERANCE, else the first that is not."""
+        data = xgb.DMatrix(rows, nthread=1)
+        shape = (len(rows), self.outputs, len(FEATURE_NAMES) + 1)
+        shap = booster.predict(data, pred_contribs=True).reshape(shape)
+        wanted = np.append(booster.predict(data, output_margin=True).reshape(*shape[:2], 1), shap, axis=2)
+        found = np.empty_like(wanted, np.float64)
+        found[:, :, 0], found[:, :, -1] = self.margins(rows), self.bias
+        for output in range(self.outputs):
+            found[:, output, 1:-1] = self.contributions(rows, np.full(len(rows), output))
+        tolerance = TOLERANCE * np.maximum(np.abs(shap).sum(axis=2, keepdims=True), 1.0)
+        differing = np.argwhere(~(np.abs(found - wanted) <= tolerance))
+        if len(differing) == 0:
+            return ""
+        row, output, column = differing[0]
+        name = ("margin", *(f"contribution of {feature}" for feature in FEATURE_NAMES), "bias")[column]
+        said, meant = found[row, output, column], wanted[row, output, column]
+        return f"row {row + 1}: {name}, output {output}, is {said:.7g} compiled and {meant:.7g} in XGBoost"
 
 
 def _rows(rows: Matrix) -> Matrix:
@@ -245,3 +267,14 @@ def _factors(shares: Floats, nodes: Floats) -> tuple[Floats, Floats]:
 def _in_fours(rows: Floats) -> Floats:
     fours: Floats = rows.reshape(len(rows), -1, kernels.LANES).transpose(1, 0, 2).ravel()
     return fours
+
+
+def warm_up() -> None:
+    """Compiles (or loads from the cache) every kernel of a model, so that no start of a server pays for it."""
+    rows = np.zeros((2, len(FEATURE_NAMES)), np.float32)
+    rows[1] = 1.0
+    settings = {"objective": "reg:squarederror", "min_child_weight": 0, "nthread": 1}
+    trees = CompiledTrees.of(xgb.train(settings, xgb.DMatrix(rows, label=[0.0, 1.0], nthread=1), num_boost_round=1))
+    values = trees.contributions(rows, np.zeros(2, np.int64))
+    kernels.softmax(trees.margins(rows), 1.0, np.empty((2, 1)))
+    kernels.strongest(values, np.empty((2, 1), np.int64))

@@ -63,7 +63,7 @@ class ModelDescription:
 
     @classmethod
     def read(cls, folder: Path) -> ModelDescription:
-        """Raises UnusableInput for a folder that is no model, a damaged one, or one of another feature table than this code's."""
+        """UnusableInput for a folder that is no model, a damaged one, or one of another feature table than this code's."""
         try:
             values = json.loads((folder / DESCRIPTION).read_text())
         except (OSError, ValueError) as error:
@@ -92,7 +92,10 @@ def table_difference(names: Sequence[str], table_hash: str) -> str:
         if found != expected:
             return f"feature {position} is {found or 'missing'} in the model and {expected or 'none'} in this code"
     if table_hash != FEATURE_TABLE_HASH:
-        return f"whose names are this code's but not the definitions (hash {table_hash} in the model, {FEATURE_TABLE_HASH} here)"
+        return (
+            "of the same names but other definitions (units, ranges, meanings or window): its hash is "
+            f"{table_hash!r}, this code's is {FEATURE_TABLE_HASH!r}"
+        )
     return ""
 
 

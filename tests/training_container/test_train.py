@@ -206,7 +206,8 @@ def test_the_interval_covers_nine_in_ten_rows_of_new_devices_and_widens_where_th
         return replace(rows, X=X, device=device, devices=np.array([str(i) for i in range(count)]), score=score)
 
     splits = {"train": devices(200, seed=1), "validation": devices(30, seed=2), "calibration": devices(30, seed=3)}
-    spread, quantile = fit_interval(predictor.trees, splits, seed=7, threads=1)
+    middle = xgb.Booster(model_file=str(pipeline.models["performance"] / "model.ubj"))
+    spread, quantile = fit_interval(middle, splits, seed=7, threads=1)
     new = devices(2_000, seed=4)
     half = quantile * spread_width(spread.inplace_predict(new.X))
 
