@@ -20,6 +20,7 @@ import xgboost as xgb
 from bench.material.fleets import fleet, splits_of
 from bench.material.table import keep, show
 from bench.material.tuned import silent
+from training_container.booster_trees import BoosterTrees
 from training_container.compiled_trees import CompiledTrees, warm_up
 from training_container.hyperparameters import Hyperparameters
 from training_container.split_file import Split
@@ -59,14 +60,14 @@ def measure(name: str, booster: xgb.Booster, rows: Matrix) -> tuple[list[dict[st
     started = time.perf_counter()
     trees = CompiledTrees.of(booster)
     compiling_ms = 1e3 * (time.perf_counter() - started)
-    contributed = differing(booster, trees, rows)
+    own = BoosterTrees(booster)
     description = {
         "model": name,
         "trees": len(trees.forest.trees),
         "splits": len(trees.forest.splits),
         "compiling, ms": compiling_ms,
-        "margins": float(np.abs(trees.margins(rows) - booster_margins(booster, trees, rows)).max()),
-        "contributions": contributed,
+        "margins": float(np.abs(trees.margins(rows) - own.margins(rows)).max()),
+        "contributions": differing(own, trees, rows),
     }
     return [timed(name, booster, trees, rows, count) for count in CALLS], description
 
@@ -97,16 +98,11 @@ def timed(name: str, booster: xgb.Booster, trees: CompiledTrees, rows: Matrix, c
     }
 
 
-def differing(booster: xgb.Booster, trees: CompiledTrees, rows: Matrix) -> float:
-    shap = booster.predict(xgb.DMatrix(rows, nthread=1), pred_contribs=True).reshape(len(rows), trees.outputs, -1)
+def differing(booster: BoosterTrees, trees: CompiledTrees, rows: Matrix) -> float:
+    shap = booster.explained(rows)
     differences = [
         np.abs(trees.contributions(rows, np.full(len(rows), output)) - shap[:, output, :-1]).max(axis=1)
         / np.abs(shap[:, output]).sum(axis=1)
         for output in range(trees.outputs)
     ]
     return float(np.max(differences))
-
-
-def booster_margins(booster: xgb.Booster, trees: CompiledTrees, rows: Matrix) -> Matrix:
-    margins: Matrix = booster.inplace_predict(rows, predict_type="margin").reshape(len(rows), trees.outputs)
-    return margins

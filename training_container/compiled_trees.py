@@ -18,6 +18,7 @@ import xgboost as xgb
 
 from insights.feature_table import FEATURE_NAMES
 from training_container import compiled_trees_kernels as kernels
+from training_container.booster_trees import BoosterTrees
 from training_container.compiled_trees_kernels import Forest
 from training_container.errors import UnusableInput
 
@@ -88,12 +89,10 @@ class CompiledTrees:
         kernels.contributions(self.forest, _rows(rows), np.ascontiguousarray(outputs, np.int64), out)
         return out
 
-    def difference(self, booster: xgb.Booster, rows: Matrix) -> str:
+    def difference(self, booster: BoosterTrees, rows: Matrix) -> str:
         """Empty where margins, contributions and bias are the booster's within TOLERANCE, else the first that is not."""
-        data = xgb.DMatrix(rows, nthread=1)
-        shape = (len(rows), self.outputs, len(FEATURE_NAMES) + 1)
-        shap = booster.predict(data, pred_contribs=True).reshape(shape)
-        wanted = np.append(booster.predict(data, output_margin=True).reshape(*shape[:2], 1), shap, axis=2)
+        shap = booster.explained(rows)
+        wanted = np.append(booster.margins(rows)[:, :, np.newaxis], shap, axis=2)
         found = np.empty_like(wanted, np.float64)
         found[:, :, 0], found[:, :, -1] = self.margins(rows), self.bias
         for output in range(self.outputs):
@@ -275,6 +274,5 @@ def warm_up() -> None:
     rows[1] = 1.0
     settings = {"objective": "reg:squarederror", "min_child_weight": 0, "nthread": 1}
     trees = CompiledTrees.of(xgb.train(settings, xgb.DMatrix(rows, label=[0.0, 1.0], nthread=1), num_boost_round=1))
-    values = trees.contributions(rows, np.zeros(2, np.int64))
-    kernels.softmax(trees.margins(rows), 1.0, np.empty((2, 1)))
-    kernels.strongest(values, np.empty((2, 1), np.int64))
+    trees.margins(rows)
+    kernels.strongest(trees.contributions(rows, np.zeros(2, np.int64)), np.empty((2, 1), np.int64))

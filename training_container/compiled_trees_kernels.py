@@ -1,4 +1,4 @@
-"""The compiled part of the trees: margins, exact path-dependent TreeSHAP contributions, softmax and the strongest reasons.
+"""The compiled part of the trees: margins, exact path-dependent TreeSHAP contributions, and the strongest of them.
 
 A feature's Shapley value is the integral over t in [0, 1] of what its presence adds where every other feature is present
 with probability t (Owen 1972, Multilinear extensions of games). In a tree an absent feature sends a row both ways, in
@@ -226,18 +226,6 @@ def ascend(splits, absent, scale, turned, used, reach, expected, sums):  # type:
         store(expected, split.slot, minus(own, times(load(absent, used[k]), gained)))
         added = times(times(load(scale, used[k]), load(reach, k)), gained)
         store(sums, split.feature, plus(load(sums, split.feature), added))
-
-
-@compiled
-def softmax(margins, temperature, out):  # type: ignore[no-untyped-def]
-    """out[i] = softmax(margins[i] / temperature)."""
-    for i in range(len(margins)):
-        largest, total = margins[i].max(), 0.0
-        for k in range(margins.shape[1]):
-            out[i, k] = math.exp((margins[i, k] - largest) / temperature)
-            total += out[i, k]
-        for k in range(margins.shape[1]):
-            out[i, k] /= total
 
 
 @compiled

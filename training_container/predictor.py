@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import xgboost as xgb
 
 from insights.feature_table import FEATURE_NAMES
 from training_container import compiled_trees_kernels as kernels
+from training_container.booster_trees import BoosterTrees
 from training_container.compiled_trees import CompiledTrees
 from training_container.errors import UnusableInput
 from training_container.model_folder import GOLDEN, SPREAD_TREES, TREES, ModelDescription, read_golden
@@ -35,23 +35,45 @@ class Reasons(NamedTuple):
     contributions: Floats
 
 
+class Trees(Protocol):
+    """What a Predictor asks of its trees; compiled for serving, XGBoost's own for training."""
+
+    def margins(self, rows: Matrix) -> Matrix:
+        """(n, outputs)"""
+
+    def contributions(self, rows: Matrix, outputs: Places) -> Floats:
+        """(n, 25) TreeSHAP values of each row for its own one of the outputs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Predictor:
     """`spread` predicts the 5% and 95% quantiles of the score for performance. Everything runs on the caller's thread."""
 
     description: ModelDescription
-    trees: CompiledTrees
-    spread: CompiledTrees | None
+    trees: Trees
+    spread: Trees | None
 
     @classmethod
-    def load(cls, folder: Path, *, golden: Matrix | None = None) -> Predictor:
-        """UnusableInput for a folder that is no model, or one of another feature table, or one whose compiled trees say
-        something else than XGBoost's on the folder's golden rows (or on those given, before a folder has any)."""
+    def load(cls, folder: Path) -> Predictor:
+        """With compiled trees, which on the folder's golden rows say what XGBoost's say.
+
+        UnusableInput for a folder that is no model, or one of another feature table, or one that cannot be compiled.
+        """
+        description, rows = ModelDescription.read(folder), read_golden(folder)[0]
+
+        def compiled(path: Path, outputs: int) -> CompiledTrees:
+            return _compiled(path, rows, outputs)
+
+        if description.kind == "risk":
+            return cls(description, compiled(folder / TREES, len(description.classes)), None)
+        return cls(description, compiled(folder / TREES, 1), compiled(folder / SPREAD_TREES, 2))
+
+    @classmethod
+    def uncompiled(cls, folder: Path) -> Predictor:
+        """With XGBoost's own trees: slow on a row, but with nothing to load for a process that answers few."""
         description = ModelDescription.read(folder)
-        rows = read_golden(folder)[0] if golden is None else golden
-        trees = _compiled(folder / TREES, rows, outputs=len(description.classes) if description.kind == "risk" else 1)
-        spread = _compiled(folder / SPREAD_TREES, rows, outputs=2) if description.kind == "performance" else None
-        return cls(description, trees, spread)
+        spread = BoosterTrees.read(folder / SPREAD_TREES) if description.kind == "performance" else None
+        return cls(description, BoosterTrees.read(folder / TREES), spread)
 
     @property
     def kind(self) -> str:
@@ -59,8 +81,9 @@ class Predictor:
 
     def probabilities(self, rows: Matrix) -> Floats:
         """(n, 4) calibrated by the temperature: softmax of margin / T (Guo et al. 2017)."""
-        shares = np.empty((len(rows), self.trees.outputs))
-        kernels.softmax(self.trees.margins(rows), float(_fitted(self.description.temperature, "temperature")), shares)
+        margins = self.trees.margins(rows) / np.float64(_fitted(self.description.temperature, "temperature"))
+        powers = np.exp(margins - margins.max(axis=1, keepdims=True))
+        shares: Floats = powers / powers.sum(axis=1, keepdims=True)
         return shares
 
     def scores(self, rows: Matrix) -> Floats:
@@ -159,16 +182,9 @@ def spread_width(quantiles: npt.NDArray[Any]) -> Floats:
     return width
 
 
-def _compiled(path: Path, rows: Matrix, *, outputs: int) -> CompiledTrees:
-    """The file's trees; XGBoost's own are asked once, on the rows, whether they say the same."""
-    if not path.is_file():
-        raise UnusableInput(f"{path.parent} holds no model: {path.name} is missing")
-    try:
-        booster = xgb.Booster({"nthread": 1}, model_file=str(path))
-    except xgb.core.XGBoostError as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise UnusableInput(f"{path} cannot be read by XGBoost ({first_line}); train again") from error
-    trees = CompiledTrees.of(booster)
+def _compiled(path: Path, rows: Matrix, outputs: int) -> CompiledTrees:
+    booster = BoosterTrees.read(path)
+    trees = CompiledTrees.of(booster.booster)
     if trees.outputs != outputs:
         raise UnusableInput(f"{path} has {trees.outputs} outputs; the model's description asks for {outputs}")
     difference = trees.difference(booster, rows)

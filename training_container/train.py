@@ -103,7 +103,7 @@ def write_model(
     ).write(model)
     (model / PREPROCESSING).write_text(json.dumps(Preprocessing.fit(train.X.astype(np.float64)).to_json()) + "\n")
     rows = golden_rows(splits["validation"])
-    write_golden(model, hyperparameters.kind, rows, Predictor.load(model, golden=rows).answers(rows, explain=False))
+    write_golden(model, hyperparameters.kind, rows, Predictor.uncompiled(model).answers(rows, explain=False))
 
 
 def golden_rows(split: Split) -> npt.NDArray[np.float32]:

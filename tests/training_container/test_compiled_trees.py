@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training_container import compiled_trees_kernels as kernels
+from training_container.booster_trees import BoosterTrees
 from training_container.compiled_trees import CompiledTrees, warm_up
 from training_container.errors import UnusableInput
 
@@ -270,12 +271,12 @@ def test_a_difference_to_xgboost_is_named():
     booster, other = trained(1, **RISK), trained(2, **RISK)
     rows = random_rows(20, 1)
 
-    assert CompiledTrees.of(booster).difference(booster, rows) == ""
-    assert CompiledTrees.of(other).difference(booster, rows).startswith("row 1: margin, output 0, is ")
+    assert CompiledTrees.of(booster).difference(BoosterTrees(booster), rows) == ""
+    assert CompiledTrees.of(other).difference(BoosterTrees(booster), rows).startswith("row 1: margin, output 0, is ")
     bias_of_another = CompiledTrees(CompiledTrees.of(booster).forest, CompiledTrees.of(other).bias)
-    assert "bias" in bias_of_another.difference(booster, rows)
+    assert "bias" in bias_of_another.difference(BoosterTrees(booster), rows)
     recovered = edited(booster, lambda tree: tree["sum_hessian"].__setitem__(1, 2 * tree["sum_hessian"][1]))
-    assert "contribution of " in CompiledTrees.of(recovered).difference(booster, rows)
+    assert "contribution of " in CompiledTrees.of(recovered).difference(BoosterTrees(booster), rows)
 
 
 def test_warming_up_compiles_all_that_a_model_will_call():
@@ -286,17 +287,11 @@ def test_warming_up_compiles_all_that_a_model_will_call():
     margins = trees.margins(rows)
     trees.contributions(rows, margins.argmax(axis=1))
 
-    called = (kernels.margins, kernels.contributions, kernels.softmax, kernels.strongest)
-    assert [len(kernel.signatures) for kernel in called] == [1, 1, 1, 1]
+    called = (kernels.margins, kernels.contributions, kernels.strongest)
+    assert [len(kernel.signatures) for kernel in called] == [1, 1, 1]
 
 
 def test_the_strongest_are_ordered_by_size_and_equals_by_place():
     places = np.empty((2, 3), np.int64)
     kernels.strongest(np.array([[0.5, -2.0, 2.0, 0.0], [0.0, 0.0, 0.0, -1.0]]), places)
     assert places.tolist() == [[1, 2, 0], [3, 0, 1]]
-
-
-def test_softmax_divides_by_the_temperature_and_takes_large_margins():
-    shares = np.empty((1, 3))
-    kernels.softmax(np.array([[2_000.0, 2_000.0, 1_000.0]], np.float32), 2.0, shares)
-    np.testing.assert_allclose(shares, [[0.5, 0.5, 0.0]], atol=1e-12)

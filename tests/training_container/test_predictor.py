@@ -86,3 +86,15 @@ def test_golden_rows_are_answered_as_at_training_and_a_lost_expectation_is_a_mis
     golden["predictions"][4] = {}
     (folder / "golden.json").write_text(json.dumps(golden))
     assert predictor.golden_mismatch(folder).startswith("golden row 5: ")
+
+
+@pytest.mark.parametrize("kind", ["risk", "performance"])
+def test_a_predictor_of_xgboosts_own_trees_answers_the_same(pipeline: Pipeline, kind: str):
+    rows = rows_of(pipeline)
+    compiled, own = Predictor.load(pipeline.models[kind]), Predictor.uncompiled(pipeline.models[kind])
+
+    assert own.answers(rows, explain=False) == compiled.answers(rows, explain=False)
+    outputs = np.arange(len(rows)) % (4 if kind == "risk" else 1)
+    np.testing.assert_allclose(
+        own.reasons(rows, outputs).contributions, compiled.reasons(rows, outputs).contributions, rtol=1e-4, atol=1e-4
+    )

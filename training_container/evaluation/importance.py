@@ -53,7 +53,8 @@ def _permuted(predictor: Predictor, test: Split) -> list[float]:
 
 def _explained(predictor: Predictor, test: Split) -> list[float]:
     rows = test.X[_sample(len(test), EXPLAINED_ROWS)]
-    outputs = [np.full(len(rows), output) for output in range(predictor.trees.outputs)]
+    levels = len(predictor.description.classes) if predictor.kind == "risk" else 1
+    outputs = [np.full(len(rows), output) for output in range(levels)]
     shap: list[float] = sum(np.abs(predictor.trees.contributions(rows, o)).mean(axis=0) for o in outputs).tolist()
     return shap
 
