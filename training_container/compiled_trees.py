@@ -25,7 +25,8 @@ from training_container.errors import UnusableInput
 Matrix = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
-OBJECTIVES: Final = ("multi:softprob", "reg:squarederror", "reg:absoluteerror")
+QUANTILES: Final = "reg:quantileerror"
+OBJECTIVES: Final = ("multi:softprob", "reg:squarederror", QUANTILES)
 """Those of the models and of the intervals; their base score is a margin."""
 
 TOLERANCE: Final = 1e-5
@@ -122,7 +123,7 @@ def _refuse_unsupported(learner: Mapping[str, Any]) -> None:
     objective = learner["objective"]["name"]
     if objective not in OBJECTIVES:
         raise UnusableInput(f"the model's objective is {objective!r}; served are {', '.join(OBJECTIVES)}")
-    if int(parameters["num_target"]) != 1:
+    if int(parameters["num_target"]) != 1 and objective != QUANTILES:
         raise UnusableInput(f"the model has {parameters['num_target']} targets; one is served, train a model for each")
     if int(parameters["num_feature"]) != len(FEATURE_NAMES):
         raise UnusableInput(

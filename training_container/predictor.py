@@ -60,13 +60,10 @@ class Predictor:
         UnusableInput for a folder that is no model, or one of another feature table, or one that cannot be compiled.
         """
         description, rows = ModelDescription.read(folder), read_golden(folder)[0]
-
-        def compiled(path: Path, outputs: int) -> CompiledTrees:
-            return _compiled(path, rows, outputs)
-
         if description.kind == "risk":
-            return cls(description, compiled(folder / TREES, len(description.classes)), None)
-        return cls(description, compiled(folder / TREES, 1), compiled(folder / SPREAD_TREES, 2))
+            return cls(description, _compiled(folder / TREES, rows, outputs=len(description.classes)), None)
+        trees, spread = (_compiled(folder / name, rows, outputs=n) for name, n in ((TREES, 1), (SPREAD_TREES, 2)))
+        return cls(description, trees, spread)
 
     @classmethod
     def uncompiled(cls, folder: Path) -> Predictor:
@@ -182,7 +179,7 @@ def spread_width(quantiles: npt.NDArray[Any]) -> Floats:
     return width
 
 
-def _compiled(path: Path, rows: Matrix, outputs: int) -> CompiledTrees:
+def _compiled(path: Path, rows: Matrix, *, outputs: int) -> CompiledTrees:
     booster = BoosterTrees.read(path)
     trees = CompiledTrees.of(booster.booster)
     if trees.outputs != outputs:

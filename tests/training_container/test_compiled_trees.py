@@ -22,7 +22,7 @@ from training_container.errors import UnusableInput
 FEATURES = 25
 RISK = {"objective": "multi:softprob", "num_class": 4}
 SCORE = {"objective": "reg:squarederror"}
-SPREAD = {"objective": "reg:absoluteerror"}
+SPREAD = {"objective": "reg:quantileerror", "quantile_alpha": [0.05, 0.95]}
 
 
 def random_rows(count: int, seed: int) -> np.ndarray:
@@ -234,7 +234,7 @@ def of_fewer_features() -> xgb.Booster:
     ("make", "named"),
     [
         (lambda: trained(0, rounds=1, **SCORE, booster="dart"), "'dart'"),
-        (lambda: trained(0, rounds=1, **SCORE, booster="gblinear"), "'gblinear'"),
+        (lambda: trained(0, rounds=1, **SCORE, booster="gblinear", verbosity=0), "'gblinear'"),
         (lambda: trained(0, rounds=1, objective="reg:pseudohubererror"), "'reg:pseudohubererror'"),
         (lambda: trained(0, rounds=1, **{**RISK, "objective": "multi:softmax"}), "'multi:softmax'"),
         (lambda: trained(0, rounds=1, **RISK, multi_strategy="multi_output_tree"), "leaves of 4 values"),
