@@ -52,7 +52,8 @@ def test_performance_answers_are_the_stored_trees_their_spread_and_their_reasons
     data = xgb.DMatrix(rows)
     quantile = json.loads((folder / "model.json").read_text())["conformal_quantile"]
     scores = middle.predict(data).clip(0, 100)
-    half = quantile * np.maximum(spread.predict(data), 0.1)
+    low, high = spread.predict(data).T
+    half = quantile * np.maximum(np.abs(high - low), 0.1)
     shap = middle.predict(data, pred_contribs=True)[:, :-1]
 
     answers = Predictor.load(folder).answers(rows)
