@@ -2,8 +2,8 @@
 
 Models of 10,000 synthetic records: as a default trial fits them, and the largest of the tuning space (depth 10, 300
 rounds). Reasons are the contributions of a row's predicted level, for which XGBoost computes those of all levels. One
-row is another row at every call; times are medians of calls in turn. Differences are over the test split, those of
-contributions as a share of a row's contributions added up without their signs.
+row is another row at every call; times are medians over blocks of calls, as a busy server makes them, in turn.
+Differences are over the test split, those of contributions as a share of a row's added up without their signs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from training_container.split_file import Split
 from training_container.train import booster_settings, fit, matrix
 
 RECORDS, SEED = 10_000, 7
-CALLS = {1: 60, 100: 12}
+BLOCKS = {1: (12, 20), 100: (3, 4)}  # by rows a call: blocks, and calls in each
 Matrix = npt.NDArray[np.float32]
 
 
@@ -69,7 +69,7 @@ def measure(name: str, booster: xgb.Booster, rows: Matrix) -> tuple[list[dict[st
         "margins": float(np.abs(trees.margins(rows) - own.margins(rows)).max()),
         "contributions": differing(own, trees, rows),
     }
-    return [timed(name, booster, trees, rows, count) for count in CALLS], description
+    return [timed(name, booster, trees, rows, count) for count in BLOCKS], description
 
 
 def timed(name: str, booster: xgb.Booster, trees: CompiledTrees, rows: Matrix, count: int) -> dict[str, Any]:
@@ -81,13 +81,15 @@ def timed(name: str, booster: xgb.Booster, trees: CompiledTrees, rows: Matrix, c
         "contributions": trees.contributions,
     }
     microseconds: dict[str, list[float]] = {call: [] for call in calls}
-    for repeat in range(CALLS[count]):
-        begin = repeat * count % (len(rows) - count)
-        some, outputs = rows[begin : begin + count].copy(), levels[begin : begin + count].copy()
+    blocks, in_each = BLOCKS[count]
+    for block in range(blocks):
         for call, run in calls.items():
-            started = time.perf_counter()
-            run(some, outputs)
-            microseconds[call].append(1e6 * (time.perf_counter() - started))
+            for number in range(in_each):
+                begin = (block * in_each + number) * count % (len(rows) - count)
+                some, outputs = rows[begin : begin + count].copy(), levels[begin : begin + count].copy()
+                started = time.perf_counter()
+                run(some, outputs)
+                microseconds[call].append(1e6 * (time.perf_counter() - started))
     median = {call: statistics.median(times) for call, times in microseconds.items()}
     return {
         "model": name,
