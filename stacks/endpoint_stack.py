@@ -7,8 +7,6 @@ from typing import Any, TypeVar
 
 import aws_cdk as cdk
 from aws_cdk import aws_applicationautoscaling as scaling
-from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns as sns
@@ -17,15 +15,17 @@ from constructs import Construct
 
 from stacks.data_stack import bucket_name, synthesizer
 from stacks.names import live_package_parameter
+from stacks.rollback_alarms import BAKE_SECONDS, rollback_alarms
 from stacks.settings import Settings
 
 VARIANT = "live"
 CHALLENGER = "challenger"
-# SageMaker's own limit for an endpoint's update; it must exceed the waits below by the time that instances take.
+# SageMaker's own limit for an endpoint's update; it must exceed the waits by the time that instances take.
 _DEPLOYMENT_SECONDS = 3600
-# The old fleet stays this long beside the new one, so that an alarm can still bring it back.
-_BAKE_SECONDS = 120
-_CANARY_SECONDS = 300
+# The canary's share must be able to raise an alarm before everybody else follows.
+_CANARY_SECONDS = BAKE_SECONDS
+# A container answers /ping within seconds (imports, compilation, its rehearsal); SageMaker's default is 240.
+_HEALTH_CHECK_SECONDS = 120
 
 
 class EndpointStack(cdk.Stack):
@@ -52,10 +52,16 @@ class EndpointStack(cdk.Stack):
         self._kind, self._settings, self._prefix = kind, settings, f"Iops{kind.capitalize()}"
         self.endpoint_name = settings.endpoint_name(kind)
         self._declare_parameters()
-        self.alarms = endpoint_alarms(self, self.endpoint_name, topic)
         self._live_package_note()
         live, challenger = self._models(serving_role)
         config = self._configuration(live, challenger)
+        self.alarms = rollback_alarms(
+            self,
+            endpoint_name=self.endpoint_name,
+            variant=VARIANT,
+            config_name=self._or_none(config.attr_endpoint_config_name),
+            topic=topic,
+        )
         endpoint = self._endpoint(config)
         self._scale(endpoint)
         self._outputs(config)
@@ -73,6 +79,13 @@ class EndpointStack(cdk.Stack):
             default="",
             description="ARN of the live model package; empty: no endpoint",
         )
+        self._golden_digest = cdk.CfnParameter(
+            self,
+            "GoldenDigest",
+            type="String",
+            default="",
+            description="SHA-256 of the golden predictions stored with the live package; empty: not checked at start",
+        )
         self._challenger_package = cdk.CfnParameter(
             self, "ChallengerPackage", type="String", default="", description="ARN of the package beside the live one"
         )
@@ -83,7 +96,7 @@ class EndpointStack(cdk.Stack):
             "TrafficShift",
             "all-at-once",
             ["all-at-once", "canary"],
-            "canary needs two instances or more: its share is at most half of them",
+            "set by PromoteModel by the number of instances: a canary is at most half of them, so it needs two",
         )
         scale = choice("Scaling", "on", ["on", "off"], "target tracking between 1 and 3 instances")
         equal, both = cdk.Fn.condition_equals, cdk.Fn.condition_and
@@ -137,14 +150,16 @@ class EndpointStack(cdk.Stack):
         )
 
     def _models(self, role: iam.IRole) -> tuple[sagemaker.CfnModel, sagemaker.CfnModel]:
-        def model(construct_id: str, package: str, condition: cdk.CfnCondition) -> sagemaker.CfnModel:
+        def model(
+            construct_id: str, package: str, condition: cdk.CfnCondition, environment: dict[str, str]
+        ) -> sagemaker.CfnModel:
             made = sagemaker.CfnModel(
                 self,
                 construct_id,
                 execution_role_arn=role.role_arn,
                 containers=[
                     sagemaker.CfnModel.ContainerDefinitionProperty(
-                        model_package_name=package, environment={"MODEL_PACKAGE_ARN": package}
+                        model_package_name=package, environment={"MODEL_PACKAGE_ARN": package, **environment}
                     )
                 ],
                 # The container needs nothing but its model, which SageMaker fetches.
@@ -153,8 +168,13 @@ class EndpointStack(cdk.Stack):
             return _retained_when_replaced(made, condition)
 
         return (
-            model(f"{self._prefix}Model", self._live_package.value_as_string, self._is_live),
-            model(f"{self._prefix}ChallengerModel", self._challenger_package.value_as_string, self._is_ab),
+            model(
+                f"{self._prefix}Model",
+                self._live_package.value_as_string,
+                self._is_live,
+                {"GOLDEN_SHA256": self._golden_digest.value_as_string},
+            ),
+            model(f"{self._prefix}ChallengerModel", self._challenger_package.value_as_string, self._is_ab, {}),
         )
 
     def _configuration(self, live: sagemaker.CfnModel, challenger: sagemaker.CfnModel) -> sagemaker.CfnEndpointConfig:
@@ -165,6 +185,7 @@ class EndpointStack(cdk.Stack):
                 "InstanceType": self._settings.endpoint_instance_type,
                 "InitialInstanceCount": 1,
                 "InitialVariantWeight": weight,
+                "ContainerStartupHealthCheckTimeoutInSeconds": _HEALTH_CHECK_SECONDS,
             }
 
         config = sagemaker.CfnEndpointConfig(self, f"{self._prefix}Config", production_variants=[])
@@ -211,7 +232,7 @@ class EndpointStack(cdk.Stack):
                     traffic_routing_configuration=cdk.Token.as_any(
                         cdk.Fn.condition_if(self._is_canary.logical_id, canary, at_once)
                     ),
-                    termination_wait_in_seconds=_BAKE_SECONDS,
+                    termination_wait_in_seconds=BAKE_SECONDS,
                     maximum_execution_timeout_in_seconds=_DEPLOYMENT_SECONDS,
                 ),
                 auto_rollback_configuration=sagemaker.CfnEndpoint.AutoRollbackConfigProperty(
@@ -281,41 +302,3 @@ def _retained_when_replaced(resource: _Resource, condition: cdk.CfnCondition) ->
     resource.cfn_options.update_replace_policy = cdk.CfnDeletionPolicy.RETAIN
     resource.cfn_options.deletion_policy = cdk.CfnDeletionPolicy.DELETE
     return resource
-
-
-def endpoint_alarms(scope: Construct, endpoint_name: str, topic: sns.ITopic) -> list[cloudwatch.Alarm]:
-    """What rolls a deployment back, and what people are told of at any other time."""
-    dimensions = {"EndpointName": endpoint_name, "VariantName": VARIANT}
-
-    def metric(name: str, statistic: str) -> cloudwatch.Metric:
-        return cloudwatch.Metric(
-            namespace="AWS/SageMaker",
-            metric_name=name,
-            dimensions_map=dimensions,
-            statistic=statistic,
-            period=cdk.Duration.minutes(1),
-        )
-
-    errors = cloudwatch.Alarm(
-        scope,
-        "ServerErrors",
-        metric=metric("Invocation5XXErrors", "Average"),
-        threshold=0.01,
-        evaluation_periods=2,
-        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        alarm_description=f"More than 1% of {endpoint_name}'s answers are server errors",
-    )
-    latency = cloudwatch.Alarm(
-        scope,
-        "ModelLatency",
-        metric=metric("ModelLatency", "p99"),
-        threshold=500_000,
-        evaluation_periods=3,
-        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        alarm_description=f"{endpoint_name} takes more than 500 ms (p99; the metric is in microseconds)",
-    )
-    for alarm in (errors, latency):
-        alarm.add_alarm_action(actions.SnsAction(topic))
-    return [errors, latency]

@@ -20,6 +20,7 @@ from stacks.permissions import Permission, allow
 from stacks.settings import Settings
 
 _STACK_ID = "A stack's ARN ends in an id that it gets when it is made."
+_LOG_GROUP = "CloudWatch Logs authorises a group's contents on the ARN that ends in ':*'."
 
 
 class TrainingFunctions(Construct):
@@ -40,6 +41,15 @@ class TrainingFunctions(Construct):
         self._bucket, self._table = bucket, insights_table
         self._stack = cdk.Stack.of(self)
         self._endpoints = [endpoint_arn(self._stack, settings.endpoint_name(kind)) for kind in KINDS]
+        self._endpoint_logs = [
+            self._stack.format_arn(
+                service="logs",
+                resource="log-group",
+                resource_name=f"/aws/sagemaker/Endpoints/{settings.endpoint_name(kind)}:*",
+                arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+            )
+            for kind in KINDS
+        ]
         self._endpoint_stacks = [stack_arn(self._stack, endpoint_stack_name(kind)) for kind in KINDS]
         functions = [
             self._prepare_run(),
@@ -139,8 +149,12 @@ class TrainingFunctions(Construct):
                 **{f"{kind.upper()}_STACK_NAME": endpoint_stack_name(kind) for kind in KINDS},
                 **{f"{kind.upper()}_ENDPOINT_NAME": self._settings.endpoint_name(kind) for kind in KINDS},
                 **{f"{kind.upper()}_PACKAGE_GROUP": package_group_name(kind) for kind in KINDS},
+                "BUCKET_NAME": self._bucket.bucket_name,
             },
             permissions=[
+                # Golden predictions, and what "previous" means.
+                self._objects(["s3:GetObject"], "models/*", "promotions/*"),
+                self._listing("promotions/*"),
                 allow(["cloudformation:DescribeStacks"], self._endpoint_stacks, because=_STACK_ID),
                 allow(["sagemaker:ListModelPackages"], groups),
                 allow(
@@ -173,6 +187,7 @@ class TrainingFunctions(Construct):
                     because="A job's name holds its run's id.",
                 ),
                 allow(["cloudformation:DescribeStackEvents"], self._endpoint_stacks, because=_STACK_ID),
+                allow(["logs:FilterLogEvents"], self._endpoint_logs, because=_LOG_GROUP),
             ],
         )
 

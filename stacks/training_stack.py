@@ -53,7 +53,7 @@ class TrainingStack(cdk.Stack):
         self.promote_model = PromoteModel(
             self,
             "PromoteModel",
-            parts=PromotionParts(settings=settings, functions=functions, update_role=update.role),
+            parts=PromotionParts(settings=settings, functions=functions, update_role=update.role, bucket=bucket),
         ).state_machine
         self.train_models = TrainModels(
             self,

@@ -22,7 +22,7 @@ _ALARM_ID = "Application Auto Scaling and CloudFormation end their alarms' names
 
 
 class UpdateRole(Construct):
-    """The alarms are made at deployment and never by a promotion, so the role need not manage them."""
+    """Roll-back alarms are made at deployment; a promotion points them at its new configuration and never removes one."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, serving_role: iam.IRole) -> None:
         super().__init__(scope, construct_id)
@@ -93,7 +93,8 @@ def _scaling_permissions(stack: cdk.Stack, settings: Settings) -> list[Permissio
             because="These actions know no resources.",
         ),
         allow(["sagemaker:UpdateEndpointWeightsAndCapacities"], _endpoints(stack, settings)),
-        allow(["cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"], tracking, because=_ALARM_ID),
+        allow(["cloudwatch:DeleteAlarms"], tracking, because=_ALARM_ID),
+        allow(["cloudwatch:PutMetricAlarm"], [*tracking, *rollback], because=_ALARM_ID),
         # SageMaker looks at the roll-back alarms as the caller of UpdateEndpoint (deployment guardrails).
         allow(["cloudwatch:DescribeAlarms"], [*tracking, *rollback], because=_ALARM_ID),
         allow(

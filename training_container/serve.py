@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import uvicorn
 from insights.features import warm_up
 from training_container.invocations import InvalidRequest, parse_rows
 from training_container.predictor import Predictor
+from training_container.rehearsal import rehearse
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -36,6 +38,8 @@ def serve(model: Path, *, host: str, port: int, model_version: str) -> None:
     mismatch = predictor.golden_mismatch(model)
     if mismatch:
         logger.error("/ping stays red: %s", mismatch)
+    else:
+        rehearse(predictor.answers, model, golden_sha256=os.environ.get("GOLDEN_SHA256", ""))
     application = Application(predictor, model_version=model_version, mismatch=mismatch)
     config = uvicorn.Config(
         application,

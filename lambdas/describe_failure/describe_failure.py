@@ -10,14 +10,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.clients import client
 from lambdas.describe_failure.causes import Failure, read_failure, sentence
+from lambdas.describe_failure.container_log import container_words
 
 logger = Logger(child=True)
 # A state's cause has at most 32,768 characters (Step Functions API reference, Fail state); a reader needs fewer.
 LONGEST_CAUSE = 2000
 
 
-def describe_failure(event: object, *, sagemaker: Any = None, cloudformation: Any = None) -> dict[str, Any]:
-    """{"error","cause","job","log_group","log_stream_prefix"}; null where nothing is known."""
+def describe_failure(
+    event: object, *, sagemaker: Any = None, cloudformation: Any = None, logs: Any = None
+) -> dict[str, Any]:
+    """{"error","cause","job","log_group","log_stream_prefix","container_said"}; null where nothing is known."""
     given: Mapping[str, Any] = event if isinstance(event, Mapping) else {"cause": event}
     error, cause = _error_and_cause(given)
     failure = read_failure(error, cause)
@@ -27,6 +30,10 @@ def describe_failure(event: object, *, sagemaker: Any = None, cloudformation: An
     if given.get("stack_name"):
         reason = _failed_resource(cloudformation or client("cloudformation"), given)
         failure = Failure(**{**vars(failure), "reason": reason or failure.reason})
+    said = ""
+    if given.get("endpoint_name") and given.get("since"):
+        said = container_words(logs or client("logs"), str(given["endpoint_name"]), str(given["since"]))
+        failure = Failure(**{**vars(failure), "reason": with_words(failure.reason, said)})
     state = given.get("state") or given.get("step") or ""
     text = sentence(failure, state=str(state), trial_job=trial_job, trial_reason=trial_reason)
     return {
@@ -35,7 +42,12 @@ def describe_failure(event: object, *, sagemaker: Any = None, cloudformation: An
         "job": failure.job or None,
         "log_group": failure.log_group or None,
         "log_stream_prefix": trial_job or failure.job or None,
+        "container_said": said or None,
     }
+
+
+def with_words(reason: str, said: str) -> str:
+    return f"{reason.rstrip('.')}; the container said: {said}" if said else reason
 
 
 def _error_and_cause(given: Mapping[str, Any]) -> tuple[object, object]:

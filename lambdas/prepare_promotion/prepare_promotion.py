@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from lambdas.clients import client
+from lambdas.objects import split_uri
+from lambdas.prepare_promotion.history import package_before
 from lambdas.prepare_promotion.promotion_input import InvalidPromotion, PromotionInput, parse_promotion_input
 from lambdas.throttling import error_code
 
@@ -21,6 +24,7 @@ class PromotionEnvironment:
     performance_endpoint_name: str
     risk_package_group: str
     performance_package_group: str
+    bucket_name: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,29 +40,58 @@ class StackMissing(LookupError):
     """The endpoint's stack is not deployed, so there is nothing whose parameters could change."""
 
 
+class GoldenUnreadable(LookupError):
+    """The golden predictions stored with the package are gone, so nothing could tell whether its endpoint is right."""
+
+
 def prepare_promotion(
-    given: object, *, environment: PromotionEnvironment, sagemaker: Any = None, cloudformation: Any = None
+    given: object,
+    *,
+    environment: PromotionEnvironment,
+    sagemaker: Any = None,
+    cloudformation: Any = None,
+    s3: Any = None,
 ) -> dict[str, Any]:
     wanted = parse_promotion_input(given)
-    sagemaker = sagemaker or client("sagemaker")
+    sagemaker, s3 = sagemaker or client("sagemaker"), s3 or client("s3")
     place = _place(wanted.kind, environment)
-    package = _approved_package(sagemaker, wanted, place)
-    target = package["ModelPackageArn"]
     present = _parameters(cloudformation or client("cloudformation"), place.stack)
-    changes = _changes(present, target)
+    live = present.get("LivePackage", "")
+    if wanted.is_roll_back:
+        wanted = replace(wanted, package=package_before(s3, environment.bucket_name, wanted.kind, live))
+    package = _approved_package(sagemaker, wanted, place)
+    target, golden_uri = package["ModelPackageArn"], package["CustomerMetadataProperties"]["golden_uri"]
+    endpoint = _endpoint(sagemaker, place.endpoint)
+    shift = traffic_shift(wanted.traffic_shift, endpoint=place.endpoint, instance_count=_instance_count(endpoint))
+    changes = _changes(present, target, shift=shift, golden_digest=_digest(s3, golden_uri))
+    # What is taken back goes at once: its callers are already with the wrong model.
+    back = {name: "all-at-once" if name == "TrafficShift" else present[name] for name in changes}
     return {
         "kind": wanted.kind,
         "stack_name": place.stack,
         "endpoint_name": place.endpoint,
         "target_package": target,
         "version": package.get("ModelPackageVersion"),
-        "previous_package": present.get("LivePackage") or None,
-        "previous_endpoint_config": _endpoint_config(sagemaker, place.endpoint),
-        "golden_uri": package["CustomerMetadataProperties"]["golden_uri"],
+        "previous_package": live or None,
+        "previous_endpoint_config": endpoint.get("EndpointConfigName"),
+        "golden_uri": golden_uri,
+        "traffic_shift": shift,
         "parameters": _parameter_list(present, changes),
-        "rollback_parameters": _parameter_list(present, {name: present[name] for name in changes}),
+        "rollback_parameters": _parameter_list(present, back),
         "reason": wanted.reason,
     }
+
+
+def traffic_shift(asked: str | None, *, endpoint: str, instance_count: int) -> str:
+    """A canary is at most half of the instances (SageMaker guide, "Canary Traffic Shifting"), so one has none."""
+    if asked == "canary" and instance_count < 2:
+        raise InvalidPromotion(
+            "traffic_shift",
+            asked,
+            f"a canary takes at most half of the instances and {endpoint} has {instance_count}; "
+            "scale it to two, or leave the field out",
+        )
+    return asked or ("canary" if instance_count >= 2 else "all-at-once")
 
 
 def _place(kind: str, environment: PromotionEnvironment) -> _Place:
@@ -142,9 +175,13 @@ def _parameters(cloudformation: Any, stack: str) -> dict[str, str]:
     return {entry["ParameterKey"]: entry.get("ParameterValue", "") for entry in described.get("Parameters", [])}
 
 
-def _changes(present: Mapping[str, str], target: str) -> dict[str, str]:
-    """The live package; a challenger that becomes the live model is no challenger any more."""
+def _changes(present: Mapping[str, str], target: str, *, shift: str, golden_digest: str) -> dict[str, str]:
+    """A challenger that becomes the live model is no challenger any more. Of a model that is live already nothing
+    changes: another way of shifting traffic alone would be an update of an endpoint to its own configuration, which
+    SageMaker refuses."""
     changes = {"LivePackage": target}
+    if present.get("LivePackage") != target:
+        changes |= {"GoldenDigest": golden_digest, "TrafficShift": shift}
     if present.get("ChallengerPackage") == target:
         changes |= {"ChallengerPackage": "", "ChallengerMode": "off"}
     unknown = [name for name in changes if name not in present]
@@ -165,10 +202,31 @@ def _parameter_list(present: Mapping[str, str], changes: Mapping[str, str]) -> l
     ]
 
 
-def _endpoint_config(sagemaker: Any, endpoint: str) -> str | None:
+def _endpoint(sagemaker: Any, name: str) -> dict[str, Any]:
+    """Its description; empty where there is none yet."""
     try:
-        return str(sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"])
+        described: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
     except ClientError as error:
         if error_code(error) not in {"ValidationException", "ResourceNotFound"}:
             raise
-        return None
+        return {}
+    return described
+
+
+def _instance_count(endpoint: Mapping[str, Any]) -> int:
+    """Of the variant with fewest, as each must be able to spare half."""
+    return min(
+        (variant.get("CurrentInstanceCount", 0) for variant in endpoint.get("ProductionVariants", [])), default=0
+    )
+
+
+def _digest(s3: Any, golden_uri: str) -> str:
+    """The container holds its own golden file against this before it answers /ping."""
+    bucket, key = split_uri(golden_uri)
+    try:
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if error_code(error) not in {"NoSuchKey", "404"}:
+            raise
+        raise GoldenUnreadable(f"{golden_uri} does not exist; promote a model whose run still has its files") from error
+    return hashlib.sha256(body).hexdigest()

@@ -1,4 +1,5 @@
-"""What a person types to promote a model: {"kind": "risk", "version": 3}."""
+"""What a person types to promote a model: {"kind": "risk", "version": 3}, or to go back: {"kind": "risk", "version":
+"previous"}."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 KINDS = ("risk", "performance")
-_KNOWN = ("kind", "version", "model_package_arn", "reason")
+TRAFFIC_SHIFTS = ("canary", "all-at-once")
+PREVIOUS = "previous"
+_KNOWN = ("kind", "version", "model_package_arn", "reason", "requested_by", "traffic_shift")
 # Said to Step Functions, not to this app: the console's prefilled comment, and the link to a starting execution.
 _IGNORED = frozenset({"Comment", "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"})
 
@@ -21,12 +24,18 @@ class InvalidPromotion(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class PromotionInput:
-    """Exactly one of `version` and `package` is set."""
+    """One of `version` and `package` is set, or neither where what was live before shall come back."""
 
     kind: str
     version: int | None
     package: str | None
+    traffic_shift: str | None
     reason: str
+    requested_by: str
+
+    @property
+    def is_roll_back(self) -> bool:
+        return self.version is None and self.package is None
 
 
 def parse_promotion_input(given: object) -> PromotionInput:
@@ -39,19 +48,37 @@ def parse_promotion_input(given: object) -> PromotionInput:
     if kind not in KINDS:
         raise InvalidPromotion("kind", kind, f"it must be one of {', '.join(KINDS)}")
     version, package = _target(given)
-    reason = given.get("reason")
-    if reason is not None and not isinstance(reason, str):
-        raise InvalidPromotion("reason", reason, "it must be text, or left out")
-    return PromotionInput(kind=kind, version=version, package=package, reason=reason or "")
+    shift = given.get("traffic_shift")
+    if shift is not None and shift not in TRAFFIC_SHIFTS:
+        raise InvalidPromotion("traffic_shift", shift, f"it must be one of {', '.join(TRAFFIC_SHIFTS)}, or left out")
+    return PromotionInput(
+        kind=kind,
+        version=version,
+        package=package,
+        traffic_shift=shift,
+        reason=_text(given, "reason"),
+        requested_by=_text(given, "requested_by"),
+    )
+
+
+def _text(given: Mapping[str, object], field: str) -> str:
+    value = given.get(field)
+    if value is not None and not isinstance(value, str):
+        raise InvalidPromotion(field, value, "it must be text, or left out")
+    return value or ""
 
 
 def _target(given: Mapping[str, object]) -> tuple[int | None, str | None]:
-    """A version may be a number or a package's ARN; a package's ARN may also stand under its own name."""
+    """A version may be a number, a package's ARN or "previous"; a package's ARN may also stand under its own name."""
     version, package = given.get("version"), given.get("model_package_arn")
     if (version is None) == (package is None):
         raise InvalidPromotion(
-            "version", version, "give exactly one of version (a number) and model_package_arn (of a model package)"
+            "version",
+            version,
+            'give exactly one of version (a number, or "previous") and model_package_arn (of a model package)',
         )
+    if version == PREVIOUS:
+        return None, None
     if isinstance(version, float) and version.is_integer():
         version = int(version)
     if isinstance(version, str) and version.isdecimal():
@@ -63,6 +90,6 @@ def _target(given: Mapping[str, object]) -> tuple[int | None, str | None]:
         raise InvalidPromotion(
             field,
             arn,
-            "write a version number from 1, or arn:aws:sagemaker:<region>:<account>:model-package/<group>/<n>",
+            'write a version number from 1, "previous", or arn:aws:sagemaker:<region>:<account>:model-package/<group>/<n>',
         )
     return None, arn

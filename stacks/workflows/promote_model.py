@@ -1,4 +1,5 @@
-"""PromoteModel: makes a registered model live by updating its endpoint's stack, and takes it back if it is not right.
+"""PromoteModel: makes a registered model live by updating its endpoint's stack, takes it back if it is not right, and
+records what came of it.
 
 A rolled-back endpoint reports InService, so what is live is believed only when the endpoint's configuration is the
 stack's and the endpoint gives the golden answers that were stored with the model.
@@ -10,6 +11,7 @@ from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
@@ -18,17 +20,10 @@ from stacks.names import KINDS, endpoint_arn, endpoint_stack_name, generated_arn
 from stacks.permissions import Permission, allow, grant
 from stacks.settings import Settings
 from stacks.workflows.machine import workflow_machine
+from stacks.workflows.promotion_record import PREFIX, PromotionRecord
 from stacks.workflows.replaced import RemoveReplaced
-from stacks.workflows.steps import (
-    CALL_RETRY,
-    CAUGHT,
-    Failures,
-    choice,
-    expression,
-    invoke,
-    task,
-    when,
-)
+from stacks.workflows.stack_update import describe_stack, update_stack
+from stacks.workflows.steps import CAUGHT, Failures, choice, expression, invoke, task, when
 
 Json = Any
 
@@ -42,6 +37,7 @@ class PromotionParts:
     settings: Settings
     functions: Mapping[str, InsightFunction]
     update_role: iam.IRole
+    bucket: s3.IBucket
 
 
 class PromoteModel(Construct):
@@ -50,14 +46,18 @@ class PromoteModel(Construct):
     def __init__(self, scope: Construct, construct_id: str, *, parts: PromotionParts) -> None:
         super().__init__(scope, construct_id)
         self._parts = parts
-        self._failures = Failures(self, "Failure", describe_failure=parts.functions["describe_failure"])
+        self._record = PromotionRecord(self, "Record", bucket=parts.bucket)
+        self._failures = Failures(
+            self, "Failure", describe_failure=parts.functions["describe_failure"], end=self._ended_otherwise()
+        )
         self._prepare = self._prepare_promotion()
         self._roll_back = self._update_stack("RollBack", "$plan.rollback_parameters", initial="r")
         self._take_back()
+        begin = sfn.Pass.jsonata(self, "Begin", outputs={}, assign=_UNTIL_KNOWN)
         self.state_machine = workflow_machine(
             self,
             name="PromoteModel",
-            definition=self._prepare.next(self._when_idle(self._put_live(self._check()))),
+            definition=begin.next(self._prepare).next(self._when_idle(self._put_live(self._check()))),
             settings=parts.settings,
             # A blue/green deployment's limit (endpoint_stack.py) twice, as it may have to be taken back, and as much
             # again for another update that is waited for.
@@ -72,18 +72,19 @@ class PromoteModel(Construct):
             self._parts.functions["prepare_promotion"],
             # Of a nested execution's input, the console's link to its caller is no part of the request.
             expression(
-                """$sift($states.context.Execution.Input,
-                function($value, $name) { $name != 'AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID' })"""
+                """($asked_for := $sift($states.context.Execution.Input,
+                function($value, $name) { $name != 'AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID' });
+                $exists($asked_for) ? $asked_for : {})"""
             ),
             timeout=cdk.Duration.seconds(60),
-            assign={"plan": expression("$states.result.Payload"), "refusal": "", "live_config": ""},
+            assign={"plan": expression("$states.result.Payload")},
         )
         self._failures.catch(prepare)
         return prepare
 
     def _when_idle(self, update: sfn.CustomState) -> sfn.CustomState:
         """A busy stack is waited for, and the plan is made again: the other update may have changed what is live."""
-        status = self._describe_stack("DescribeStackBefore")
+        status = describe_stack(self, "DescribeStackBefore")
         busy = sfn.Wait.jsonata(self, "WaitForOtherUpdate", time=sfn.WaitTime.duration(_POLL))
         self._failures.catch(status)
         status.next(
@@ -101,18 +102,21 @@ class PromoteModel(Construct):
     def _put_live(self, check: sfn.CustomState) -> sfn.CustomState:
         """Updates the stack and waits for its end."""
         update = self._update_stack("UpdateStack", "$plan.parameters", initial="p")
-        self._updated = self._describe_stack("DescribeStack")
+        self._updated = describe_stack(self, "DescribeStack")
         self._failures.catch(self._updated)
         waiting = sfn.Wait.jsonata(self, "WaitForUpdate", time=sfn.WaitTime.duration(_POLL))
-        # CloudFormation has taken it back already; DescribeFailure finds the resource that failed.
+        # CloudFormation has taken it back already; DescribeFailure finds the resource that failed, and what its
+        # container said.
         rolled_back = sfn.Pass.jsonata(
             self,
             "StackRolledBack",
             assign={
                 "caught": expression(
-                    """{'state': 'UpdateStack', 'error': 'PromotionRolledBack',
+                    """{'state': 'UpdateStack',
+                    'error': $states.input.status = 'UPDATE_ROLLBACK_COMPLETE' ? 'PromotionRolledBack' : 'RollBackFailed',
                     'cause': 'the stack ' & $plan.stack_name & ' ended as ' & $states.input.status,
-                    'stack_name': $plan.stack_name, 'client_request_token': $update_token}"""
+                    'stack_name': $plan.stack_name, 'client_request_token': $update_token,
+                    'endpoint_name': $plan.endpoint_name, 'since': $updated_since}"""
                 )
             },
         )
@@ -135,8 +139,8 @@ class PromoteModel(Construct):
             {"EndpointName": expression("$plan.endpoint_name")},
             timeout=cdk.Duration.minutes(1),
             output=expression(
-                """{'status': $states.result.EndpointStatus, 'endpoint_config': $states.result.EndpointConfigName,
-                'stack_endpoint_config': $states.input.endpoint_config}"""
+                """{'status': $states.result.EndpointStatus, 'stack_endpoint_config': $states.input.endpoint_config,
+                'why': $exists($states.result.FailureReason) ? $states.result.FailureReason : 'no reason is given'}"""
             ),
             assign={"live_config": expression("$states.result.EndpointConfigName")},
         )
@@ -168,62 +172,93 @@ class PromoteModel(Construct):
                 when("$states.input.status = 'InService' and $live_config = $states.input.stack_endpoint_config"),
                 verify,
             )
-            .otherwise(self._refused("ConfigurationDiffers", _OTHER_CONFIGURATION))
+            .otherwise(self._refused("ConfigurationDiffers", _OTHER_CONFIGURATION, self._ask_container()))
         )
         verify.next(
             choice(self, "AreAnswersGolden")
             .when(when("$states.input.matched"), self._finish())
             .otherwise(
                 self._refused(
-                    "AnswersDiffer", "'the endpoint does not give the golden answers: ' & $states.input.reason"
+                    "AnswersDiffer",
+                    "'the endpoint does not give the golden answers: ' & $states.input.reason",
+                    self._roll_back,
                 )
             )
         )
         return endpoint
 
     def _finish(self) -> sfn.IChainable:
-        done = sfn.Succeed.jsonata(
-            self,
-            "Promoted",
-            outputs=expression(
-                """{'kind': $plan.kind, 'endpoint_name': $plan.endpoint_name, 'stack_name': $plan.stack_name,
-                'live_package': $plan.target_package, 'previous_package': $plan.previous_package,
-                'status': $update_started ? 'promoted' : 'unchanged', 'verification': $verification,
-                'replaced': $states.input.replaced}"""
-            ),
+        done = self._outcome(
+            "WentLive",
+            """{'outcome': $update_started ? 'promoted' : 'unchanged', 'live': $plan.target_package,
+            'replaced': $states.input.replaced}""",
         )
         remove = RemoveReplaced(self, "Replaced", suffix="", candidates="[$plan.previous_endpoint_config]")
         remove.end.next(done)
         return remove.start
 
-    def _refused(self, name: str, reason: str) -> sfn.Pass:
+    def _outcome(self, name: str, outcome: str) -> sfn.Pass:
+        """The last state of a path before the record."""
+        ended = sfn.Pass.jsonata(self, name, outputs={}, assign={"outcome": expression(outcome)})
+        ended.next(self._record.entry)
+        return ended
+
+    def _ended_otherwise(self) -> sfn.Pass:
+        """Refused before anything changed, taken back by CloudFormation, or lost from sight."""
+        return self._outcome(
+            "EndedOtherwise",
+            f"""($as_before := $states.input.error = 'PromotionRolledBack' or $not($update_started);
+            {{'outcome': $states.input.error = 'PromotionRolledBack' ? 'rolled_back'
+            : $states.input.error = 'RollBackFailed' ? 'roll_back_failed' : $update_started ? 'unknown' : 'refused',
+            'live': $as_before ? {_BEFORE} : null, 'error': $states.input.error,
+            'cause': $states.input.cause & ($as_before and $exists($plan.previous_package)
+            ? '.' & {_LIVE_AS_BEFORE} : '')}})""",
+        )
+
+    def _refused(self, name: str, reason: str, then: sfn.CustomState) -> sfn.Pass:
         refused = sfn.Pass.jsonata(self, name, outputs={}, assign={"refusal": expression(reason)})
-        refused.next(self._roll_back)
+        refused.next(then)
         return refused
+
+    def _ask_container(self) -> sfn.CustomState:
+        """What the new containers printed says more than SageMaker's own reason; the old fleet serves meanwhile."""
+        ask = invoke(
+            self,
+            "AskContainer",
+            self._parts.functions["describe_failure"],
+            expression(
+                """{'state': 'UpdateStack', 'error': 'PromotionRefused', 'cause': $refusal,
+                'endpoint_name': $plan.endpoint_name, 'since': $updated_since}"""
+            ),
+            timeout=cdk.Duration.seconds(60),
+            output={},
+            assign={
+                "refusal": expression(
+                    """$refusal & ($states.result.Payload.container_said
+                    ? '; the container said: ' & $states.result.Payload.container_said : '')"""
+                )
+            },
+        )
+        ask.add_catch(self._roll_back, errors=["States.ALL"])
+        ask.next(self._roll_back)
+        return ask
 
     def _take_back(self) -> None:
         """Puts the former parameters back, removes the refused model, and fails with the reason."""
-        failed = sfn.Fail.jsonata(
-            self,
-            "NotPromoted",
-            error="PromotionRefused",
-            cause=expression(
-                """$plan.target_package & ' was not promoted: ' & $refusal & '. Live is '
-                & ($plan.previous_package ? $plan.previous_package : 'no model') & ', as before.'"""
-            ),
+        failed = self._outcome(
+            "TakenBack",
+            f"""{{'outcome': 'rolled_back', 'live': {_BEFORE}, 'error': 'PromotionRefused',
+            'cause': $plan.target_package & ' was not promoted: ' & $refusal & '.' & {_LIVE_AS_BEFORE}}}""",
         )
-        stuck = sfn.Fail.jsonata(
-            self,
+        stuck = self._outcome(
             "RollBackFailed",
-            error="RollBackFailed",
-            cause=expression(
-                """$plan.target_package & ' must not be live: ' & $refusal & '. Taking it back failed: '
-                & $caught.cause & '. See the events of stack ' & $plan.stack_name
-                & ' and run PromoteModel with the version that shall be live.'"""
-            ),
+            """{'outcome': 'roll_back_failed', 'live': null, 'error': 'RollBackFailed',
+            'cause': $plan.target_package & ' must not be live: ' & $refusal & '. Taking it back failed: '
+            & $caught.cause & '. See the events of stack ' & $plan.stack_name
+            & ' and run PromoteModel with the version that shall be live.'}""",
         )
         waiting = sfn.Wait.jsonata(self, "WaitForRollBack", time=sfn.WaitTime.duration(_POLL))
-        status = self._describe_stack("DescribeStackRolledBack")
+        status = describe_stack(self, "DescribeStackRolledBack")
         status.add_catch(stuck, errors=["States.ALL"], assign={"caught": expression(CAUGHT)})
         remove = RemoveReplaced(
             self, "Refused", suffix="Refused", candidates="[$plan.previous_endpoint_config, $live_config]"
@@ -253,44 +288,24 @@ class PromoteModel(Construct):
         return sfn.Wait.jsonata(self, "WaitBeforeRollBack", time=sfn.WaitTime.duration(_POLL)).next(self._roll_back)
 
     def _update_stack(self, name: str, parameters: str, *, initial: str) -> sfn.CustomState:
-        """UpdateStack with the previous template, as a role that can touch this endpoint's resources only."""
-        request_token = f"'{initial}-' & $states.context.Execution.Name & '-' & $states.context.State.RetryCount"
-        return task(
-            self,
-            name,
-            "aws-sdk:cloudformation:updateStack",
-            {
-                "StackName": expression("$plan.stack_name"),
-                "UsePreviousTemplate": True,
-                "Parameters": expression(parameters),
-                "RoleARN": self._parts.update_role.role_arn,
-                "ClientRequestToken": expression(request_token),
-            },
-            timeout=cdk.Duration.minutes(1),
-            # Refusals ("No updates ...", "... IN_PROGRESS ...") bear the same error name as throttling and are
-            # answers; only what is surely throttling is worth a retry: 5, 10, 20 s.
-            retries=(CALL_RETRY | {"ErrorEquals": ["CloudFormation.ThrottlingException"], "IntervalSeconds": 5},),
-            output={},
-            assign={"update_started": True, "update_token": expression(request_token)},
-        )
-
-    def _describe_stack(self, name: str) -> sfn.CustomState:
-        outputs = "$states.result.Stacks[0].Outputs[OutputKey = 'EndpointConfigName'].OutputValue"
-        return task(
-            self,
-            name,
-            "aws-sdk:cloudformation:describeStacks",
-            {"StackName": expression("$plan.stack_name")},
-            timeout=cdk.Duration.minutes(1),
-            output=expression(
-                f"""{{'status': $states.result.Stacks[0].StackStatus,
-                'endpoint_config': $exists({outputs}) ? {outputs} : ''}}"""
-            ),
-        )
+        return update_stack(self, name, parameters, initial=initial, role_arn=self._parts.update_role.role_arn)
 
 
+# What every expression on the way to the record may refer to, from the first state on.
+_UNTIL_KNOWN: Json = {
+    "asked": expression("$states.context.Execution.Input"),
+    "plan": {},
+    "refusal": "",
+    "live_config": "",
+    "update_started": False,
+    "verification": {},
+    "recorded": "",
+    "unrecorded": "",
+}
+_BEFORE = "($exists($plan.previous_package) ? $plan.previous_package : null)"
+_LIVE_AS_BEFORE = "' Live is ' & ($plan.previous_package ? $plan.previous_package : 'no model') & ', as before.'"
 _OTHER_CONFIGURATION = """'the endpoint is ' & $states.input.status & ' with configuration ' & $live_config
-    & ', its stack says ' & $states.input.stack_endpoint_config & ' (the deployment was rolled back, by an alarm)'"""
+    & ', its stack says ' & $states.input.stack_endpoint_config & ': ' & $states.input.why"""
 
 
 def _permissions(stack: cdk.Stack, parts: PromotionParts) -> list[Permission]:
@@ -318,4 +333,9 @@ def _permissions(stack: cdk.Stack, parts: PromotionParts) -> list[Permission]:
             because=generated,
         ),
         allow(["sagemaker:DeleteModel"], generated_arns(stack, "model"), because=generated),
+        allow(
+            ["s3:PutObject"],
+            [parts.bucket.arn_for_objects(f"{PREFIX}/*")],
+            because="Every promotion has a record of its own below this prefix.",
+        ),
     ]

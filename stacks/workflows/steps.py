@@ -130,20 +130,27 @@ def when(text: str) -> sfn.Condition:
 
 
 class Failures(Construct):
-    """Where a failing state goes: DescribeFailure finds the job's own reason and its log, Fail says it.
+    """Where a failing state goes: DescribeFailure finds the job's own reason and its log, Fail says it, or `end` is
+    given {'error', 'cause'} instead.
 
     What was caught travels in a variable, `$caught`: CDK leaves the Output of a CustomState's Catch out (2.275).
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, describe_failure: InsightFunction) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        describe_failure: InsightFunction,
+        end: sfn.IChainable | None = None,
+    ) -> None:
         super().__init__(scope, construct_id)
-        failed = sfn.Fail.jsonata(
+        failed = end or sfn.Fail.jsonata(
             self, "Failed", error=expression("$states.input.error"), cause=expression("$states.input.cause")
         )
         # Without the description the raw error is still better than none.
-        undescribed = sfn.Fail.jsonata(
-            self, "FailedUndescribed", error=expression("$caught.error"), cause=expression("$caught.cause")
-        )
+        undescribed = sfn.Pass.jsonata(self, "FailedUndescribed", outputs=expression("$caught"))
+        undescribed.next(failed)
         self.entry = describe(self, "DescribeFailure", describe_failure, "$caught")
         self.entry.add_catch(undescribed, errors=["States.ALL"])
         self.entry.next(failed)

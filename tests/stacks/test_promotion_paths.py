@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from tests.stacks.walk import Failed, called, definition, install, walk
@@ -13,6 +16,8 @@ from tests.stacks.walk import Failed, called, definition, install, walk
 Templates = Mapping[str, dict[str, Any]]
 
 OLD, NEW = "arn:package/iops-risk/1", "arn:package/iops-risk/2"
+ASKED = {"kind": "risk", "version": 2, "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": "parent"}
+RECORD_SCHEMA = json.loads(Path("docs/promotion-record.schema.json").read_text())
 
 
 @dataclass
@@ -29,11 +34,15 @@ class World:
     alarm_rolls_back: bool = False
     answers_match: bool = True
     verification_error: str | None = None
+    refused: str | None = None
+    record_error: str | None = None
+    container_said: str | None = None
     stack_config: str | None = "config-0"
     updates: list[dict[str, Any]] = field(default_factory=list)
     described: list[dict[str, Any]] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     plans: int = 0
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def call(self, resource: str, arguments: dict[str, Any]) -> Any:
         """What the task's resource answers, or the error that Step Functions would name."""
@@ -44,8 +53,11 @@ class World:
 
     def PreparePromotion(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         self.plans += 1
+        if self.refused:
+            raise Failed("InvalidPromotion", self.refused)
         return {
             "kind": request["kind"],
+            "traffic_shift": "all-at-once",
             "stack_name": "IopsRiskEndpoint",
             "endpoint_name": "iops-risk-predictor",
             "target_package": NEW,
@@ -64,7 +76,18 @@ class World:
 
     def DescribeFailure(self, caught: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         self.described.append(caught)
-        return {"error": caught["error"], "cause": f"described: {caught['cause']}"}
+        return {
+            "error": caught["error"],
+            "cause": f"described: {caught['cause']}",
+            "container_said": self.container_said,
+        }
+
+    def putObject(self, *, Bucket: str, Key: str, Body: dict[str, Any], ContentType: str) -> dict[str, Any]:  # noqa: N802
+        if self.record_error:
+            raise Failed("S3.S3Exception", self.record_error)
+        jsonschema.validate(Body, RECORD_SCHEMA)
+        self.records[Key] = Body
+        return {"ETag": "1"}
 
     def updateStack(self, **request: Any) -> dict[str, Any]:  # noqa: N802
         if self.update_error is not None:
@@ -93,7 +116,8 @@ class World:
     def describeEndpoint(self, EndpointName: str) -> dict[str, Any]:  # noqa: N802
         if self.live is None:
             raise Failed("SageMaker.SageMakerException", "Could not find endpoint")
-        return {"EndpointStatus": "InService", "EndpointConfigName": self.live}
+        why = {"FailureReason": "alarm ModelLatency is in ALARM"} if self.alarm_rolls_back else {}
+        return {"EndpointStatus": "InService", "EndpointConfigName": self.live, **why}
 
     def describeEndpointConfig(self, EndpointConfigName: str) -> dict[str, Any]:  # noqa: N802
         if EndpointConfigName not in self.configs:
@@ -110,7 +134,7 @@ class World:
         return {}
 
 
-Promote = Callable[[World], Any]
+Promote = Callable[..., Any]
 
 
 @pytest.fixture
@@ -118,17 +142,22 @@ def promote(templates: Templates, monkeypatch: pytest.MonkeyPatch) -> Promote:
     """Runs the definition to its end: its output, or the error and cause that it fails with."""
     machine = definition(templates["IopsTraining"], "PromoteModel")
 
-    def run(world: World) -> Any:
+    def run(world: World, given: Mapping[str, Any] = ASKED) -> Any:
         install(monkeypatch, world.call)
-        return walk(machine, {"kind": "risk", "version": 2, "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": "parent"})
+        return walk(machine, given)
 
     return run
 
 
-def failure(promote: Promote, world: World) -> tuple[str, str]:
+def failure(promote: Promote, world: World, given: Mapping[str, Any] = ASKED) -> tuple[str, str]:
     with pytest.raises(Failed) as raised:
-        promote(world)
+        promote(world, given)
     return raised.value.error, raised.value.cause
+
+
+def record(world: World) -> dict[str, Any]:
+    [written] = world.records.values()
+    return written
 
 
 def test_a_right_answering_endpoint_is_promoted_and_what_it_replaced_is_deleted(promote: Promote):
@@ -185,8 +214,13 @@ def test_a_busy_stack_is_waited_for_and_planned_against_again(promote: Promote):
 def test_an_update_that_cloudformation_took_back_fails_with_the_stacks_reason(promote: Promote):
     world = World(update_ends_as="UPDATE_ROLLBACK_COMPLETE")
 
-    assert failure(promote, world)[0] == "PromotionRolledBack"
+    error, cause = failure(promote, world)
+
+    assert error == "PromotionRolledBack"
+    assert f"Live is {OLD}, as before." in cause
+    assert (record(world)["outcome"], record(world)["live"]) == ("rolled_back", OLD)
     [caught] = world.described
+    assert caught["endpoint_name"] == "iops-risk-predictor"
     assert caught["stack_name"] == "IopsRiskEndpoint"
     assert caught["client_request_token"] == world.updates[0]["ClientRequestToken"]
     assert len(world.updates) == 1
@@ -195,20 +229,23 @@ def test_an_update_that_cloudformation_took_back_fails_with_the_stacks_reason(pr
 def test_a_refused_update_fails_with_its_own_cause(promote: Promote):
     world = World(update_error=("CloudFormation.CloudFormationException", "is not authorized to perform"))
 
-    assert failure(promote, world) == (
-        "CloudFormation.CloudFormationException",
-        "described: is not authorized to perform",
-    )
+    error, cause = failure(promote, world)
+
+    assert error == "CloudFormation.CloudFormationException"
+    assert cause.startswith(f"described: is not authorized to perform. Live is {OLD}, as before.")
+    assert record(world)["outcome"] == "refused"
     assert world.described[0]["state"] == "UpdateStack"
 
 
 def test_an_endpoint_that_an_alarm_rolled_back_takes_its_stack_back_too(promote: Promote):
-    world = World(alarm_rolls_back=True)
+    world = World(alarm_rolls_back=True, container_said="refused: too slow")
 
     error, cause = failure(promote, world)
 
     assert error == "PromotionRefused"
-    assert "InService with configuration config-0, its stack says config-1" in cause
+    assert "InService with configuration config-0, its stack says config-1: alarm ModelLatency is in ALARM" in cause
+    assert "the container said: refused: too slow" in cause
+    assert world.described[0]["since"]
     assert f"Live is {OLD}" in cause
     assert world.updates[1]["Parameters"][0]["ParameterValue"] == OLD
     assert "config-0" in world.deleted
@@ -250,3 +287,81 @@ def test_a_roll_back_that_fails_says_both_reasons_and_what_to_do(promote: Promot
     assert error == "RollBackFailed"
     for words in ("row 4 differs", "UPDATE_ROLLBACK_FAILED", "run PromoteModel"):
         assert words in cause
+    assert (record(world)["outcome"], record(world)["live"]) == ("roll_back_failed", None)
+
+
+def test_an_update_that_cannot_be_taken_back_claims_nothing_about_what_is_live(promote: Promote):
+    world = World(update_ends_as="UPDATE_ROLLBACK_FAILED")
+
+    error, cause = failure(promote, world)
+
+    assert error == "RollBackFailed"
+    assert "as before" not in cause
+    assert (record(world)["outcome"], record(world)["live"]) == ("roll_back_failed", None)
+
+
+def test_a_promotion_is_recorded_with_who_why_from_and_to(promote: Promote):
+    world = World()
+
+    output = promote(world, {"kind": "risk", "version": "previous", "reason": "too slow", "requested_by": "arn:ana"})
+
+    [(key, written)] = world.records.items()
+    assert key.startswith("promotions/risk/20")
+    assert key.endswith("-walk.json")
+    assert output["recorded"].endswith(f"/{key}")
+    assert (written["from"], written["to"], written["live"], written["outcome"]) == (OLD, NEW, NEW, "promoted")
+    assert (written["requested_by"], written["reason"], written["is_roll_back"]) == ("arn:ana", "too slow", True)
+    assert written["execution"] == "arn:execution"
+
+
+def test_without_a_name_the_record_says_who_knows_it(promote: Promote):
+    by_training, by_hand = World(), World()
+
+    promote(by_training)
+    promote(by_hand, {"kind": "risk", "version": 2})
+
+    assert record(by_training)["requested_by"] == "parent"
+    assert "CloudTrail" in record(by_hand)["requested_by"]
+    assert "arn:execution" in record(by_hand)["requested_by"]
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "target"),
+    [
+        ({"kind": "risk", "version": 9}, "risk", 9),
+        ({"kind": "disk"}, "unknown", None),
+        ({}, "unknown", None),
+    ],
+)
+def test_a_refused_request_is_recorded_too(promote: Promote, given: Mapping[str, Any], kind: str, target: Any):
+    world = World(refused="field version has the value 9")
+
+    error, cause = failure(promote, world, given)
+
+    [key] = world.records
+    assert error == "InvalidPromotion"
+    assert key in cause
+    assert key.startswith(f"promotions/{kind}/")
+    assert (record(world)["outcome"], record(world)["to"]) == ("refused", target)
+    assert "field version" in record(world)["cause"]
+
+
+def test_a_refused_model_is_recorded_with_the_reason_and_what_is_live(promote: Promote):
+    world = World(answers_match=False)
+
+    failure(promote, world)
+
+    assert (record(world)["outcome"], record(world)["live"]) == ("rolled_back", OLD)
+    assert "row 4 differs" in record(world)["cause"]
+
+
+def test_a_record_that_cannot_be_written_undoes_nothing_and_is_said(promote: Promote):
+    world, refused = World(record_error="denied"), World(record_error="denied", answers_match=False)
+
+    output = promote(world)
+    _, cause = failure(promote, refused)
+
+    assert (output["status"], output["recorded"]) == ("promoted", None)
+    assert output["unrecorded"] == "S3.S3Exception: denied"
+    assert world.live == "config-1"
+    assert "The record was not written: S3.S3Exception: denied" in cause

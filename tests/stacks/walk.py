@@ -49,7 +49,14 @@ def walk(machine: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
     """The output; raises Failed with the error and the cause of a Fail state."""
     context = {
         "QueryLanguage": machine["QueryLanguage"],
-        "Execution": {"Id": "arn:execution", "Name": "walk", "Input": given, "RedriveCount": 0, "RoleArn": "role"},
+        "Execution": {
+            "Id": "arn:execution",
+            "Name": "walk",
+            "Input": given,
+            "StartTime": "2026-03-02T10:00:00.000Z",
+            "RedriveCount": 0,
+            "RoleArn": "role",
+        },
         "StateMachine": {"Id": "arn:machine", "Name": "walked"},
         "variables": {},
     }
