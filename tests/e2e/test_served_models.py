@@ -51,7 +51,7 @@ def test_an_edited_model_is_another_model_and_golden_answers_can_be_wrong_for_it
     execution = served.promote("performance", package)
 
     assert execution.status == "FAILED"
-    assert "golden prediction 1 performance_score" in execution.cause
+    assert "is not the one stored with the model's evaluation" in execution.cause
     assert served.live_package("performance") == before
     assert served.invoke("performance")["model_version"] == before
 

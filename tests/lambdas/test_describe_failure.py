@@ -38,6 +38,7 @@ def test_a_failed_processing_job_tells_its_reason_and_where_its_log_is(event: An
         "job": "iops-engineer-0123456789ab-0",
         "log_group": "/aws/sagemaker/ProcessingJobs",
         "log_stream_prefix": "iops-engineer-0123456789ab-0",
+        "container_said": None,
     }
 
 
@@ -139,6 +140,68 @@ def test_a_rolled_back_stack_tells_its_first_failed_resource() -> None:
         )
     other = describe_failure(asked | {"client_request_token": "p-9"}, cloudformation=events)
     assert "the stack ended as UPDATE_ROLLBACK_COMPLETE" in other["cause"]
+
+
+class EndpointLog:
+    """CloudWatch Logs with (milliseconds, stream, message), two events to a page."""
+
+    def __init__(self, *events: tuple[int, str, str], error: Exception | None = None) -> None:
+        self.events, self.error = events, error
+
+    def filter_log_events(self, logGroupName: str, startTime: int, nextToken: str = "0") -> Any:
+        if self.error:
+            raise self.error
+        assert logGroupName == "/aws/sagemaker/Endpoints/iops-risk-predictor"
+        found = [event for event in self.events if event[0] >= startTime]
+        start = int(nextToken)
+        page = [{"timestamp": t, "logStreamName": s, "message": m} for t, s, m in found[start : start + 2]]
+        return {"events": page} | ({"nextToken": str(start + 2)} if start + 2 < len(found) else {})
+
+
+MOMENT, SINCE_MS = "2026-03-02T10:00:00.500Z", 1_772_445_600_500  # date -d 2026-03-02T10:00:00Z +%s
+UPDATE = {
+    "state": "UpdateStack",
+    "error": "PromotionRolledBack",
+    "cause": "did not pass the ping health check.",
+    "endpoint_name": "iops-risk-predictor",
+    "since": MOMENT,
+}
+
+
+def test_an_endpoint_that_did_not_start_tells_the_containers_own_sentence() -> None:
+    log = EndpointLog(
+        (SINCE_MS - 1, "live/old", "refused: something of last week"),
+        (SINCE_MS, "live/new-1", "refused: the model was trained on\nanother feature table"),
+        (SINCE_MS + 5, "live/new-1", "shutting down"),
+        (SINCE_MS + 9, "live/old", "a warning of the old fleet"),
+    )
+    described = describe_failure(UPDATE, logs=log)
+    assert described["container_said"] == "refused: the model was trained on another feature table"
+    assert described["cause"] == (
+        "UpdateStack failed: did not pass the ping health check; the container said: refused: the model was trained on "
+        "another feature table (PromotionRolledBack)"
+    )
+
+
+def test_a_red_ping_is_a_refusal_too() -> None:
+    log = EndpointLog((SINCE_MS, "live/new", "/ping stays red: golden row 3"), (SINCE_MS + 1, "live/new", "INFO"))
+    assert describe_failure(UPDATE, logs=log)["container_said"] == "/ping stays red: golden row 3"
+
+
+def test_of_a_container_that_was_killed_its_last_line_is_told() -> None:
+    log = EndpointLog(
+        (SINCE_MS, "live/old", "a warning of the old fleet"),
+        (SINCE_MS + 1, "live/new", "rehearsal: 8 callers at once"),
+        (SINCE_MS + 2, "live/old", "another warning"),
+    )
+    assert describe_failure(UPDATE, logs=log)["container_said"] == "rehearsal: 8 callers at once"
+
+
+@pytest.mark.parametrize("code", ["ResourceNotFoundException", "AccessDeniedException"])
+def test_without_a_readable_log_the_cause_stands_by_itself(make_refusal: Any, code: str) -> None:
+    described = describe_failure(UPDATE, logs=EndpointLog(error=make_refusal(code, "FilterLogEvents")))
+    assert described["container_said"] is None
+    assert described["cause"].startswith("UpdateStack failed: did not pass the ping health check.")
 
 
 def test_a_long_cause_is_cut() -> None:

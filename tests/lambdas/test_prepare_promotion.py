@@ -1,17 +1,30 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from lambdas.prepare_promotion import handler as adapter
-from lambdas.prepare_promotion.prepare_promotion import PromotionEnvironment, StackMissing, prepare_promotion
+from lambdas.prepare_promotion.prepare_promotion import (
+    GoldenUnreadable,
+    PromotionEnvironment,
+    StackMissing,
+    prepare_promotion,
+)
 from lambdas.prepare_promotion.promotion_input import InvalidPromotion
 
 GROUP_ARN = "arn:aws:sagemaker:us-east-1:123456789012:model-package/iops-risk"
 GOLDEN = "s3://iops-bucket/models/0123456789ab/risk/evaluation/golden.json"
-PARAMETERS = ("LivePackage", "ChallengerPackage", "ChallengerMode", "TrafficShift", "Scaling")
+GOLDEN_KEY = GOLDEN.removeprefix("s3://iops-bucket/")
+# printf '{"rows": [], "predictions": []}' | sha256sum
+GOLDEN_FILE, GOLDEN_DIGEST = (
+    b'{"rows": [], "predictions": []}',
+    "13f4ee9587be54192ec63369a4e6bf2cc54ddde5ccd4e73729a46d0dcad49427",
+)
+PARAMETERS = ("LivePackage", "GoldenDigest", "ChallengerPackage", "ChallengerMode", "TrafficShift", "Scaling")
 VARIABLES = {
     "RISK_STACK_NAME": "IopsRiskEndpoint",
     "PERFORMANCE_STACK_NAME": "IopsPerformanceEndpoint",
@@ -19,6 +32,7 @@ VARIABLES = {
     "PERFORMANCE_ENDPOINT_NAME": "iops-performance-predictor",
     "RISK_PACKAGE_GROUP": "iops-risk",
     "PERFORMANCE_PACKAGE_GROUP": "iops-performance",
+    "BUCKET_NAME": "iops-bucket",
 }
 ENVIRONMENT = PromotionEnvironment(**{name.lower(): value for name, value in VARIABLES.items()})
 
@@ -49,8 +63,9 @@ class Stacks:
         self.parameters: dict[str, dict[str, str]] = {}
 
     def deploy(self, live: str = "", challenger: str = "", mode: str = "off") -> None:
-        values = (live, challenger, mode, "all-at-once", "on")
+        values = (live, "digest-of-the-live" if live else "", challenger, mode, "canary", "on")
         self.parameters["IopsRiskEndpoint"] = dict(zip(PARAMETERS, values, strict=True))
+        self.parameters["IopsPerformanceEndpoint"] = dict.fromkeys(PARAMETERS, "")
 
     def describe_stacks(self, StackName: str) -> dict[str, Any]:
         if StackName not in self.parameters:
@@ -64,6 +79,7 @@ class Stacks:
 
 @pytest.fixture
 def registry(cloud: Any, aws_client: Any) -> Any:
+    cloud.put(GOLDEN_KEY, GOLDEN_FILE)
     return Registry(aws_client("sagemaker")).client
 
 
@@ -73,7 +89,8 @@ def stacks() -> Stacks:
 
 
 def prepared(registry: Any, stacks: Stacks, given: object) -> dict[str, Any]:
-    return prepare_promotion(given, environment=ENVIRONMENT, sagemaker=registry, cloudformation=stacks)
+    s3 = boto3.client("s3", region_name="us-east-1")
+    return prepare_promotion(given, environment=ENVIRONMENT, sagemaker=registry, cloudformation=stacks, s3=s3)
 
 
 def by_key(parameters: list[dict[str, Any]]) -> dict[str, Any]:
@@ -93,31 +110,127 @@ def test_the_first_promotion_fills_the_live_package_and_keeps_the_rest(registry:
         "previous_package": None,
         "previous_endpoint_config": None,
         "golden_uri": GOLDEN,
+        "traffic_shift": "all-at-once",
         "parameters": None,
         "rollback_parameters": None,
         "reason": "",
     }
-    kept = {"ChallengerPackage": True, "ChallengerMode": True, "TrafficShift": True, "Scaling": True}
-    assert by_key(plan["parameters"]) == {"LivePackage": f"{GROUP_ARN}/1", **kept}
-    assert by_key(plan["rollback_parameters"]) == {"LivePackage": "", **kept}
+    kept = {"ChallengerPackage": True, "ChallengerMode": True, "TrafficShift": "all-at-once", "Scaling": True}
+    assert by_key(plan["parameters"]) == {"LivePackage": f"{GROUP_ARN}/1", "GoldenDigest": GOLDEN_DIGEST, **kept}
+    assert by_key(plan["rollback_parameters"]) == {"LivePackage": "", "GoldenDigest": "", **kept}
 
 
-def test_a_later_promotion_knows_what_to_go_back_to(registry: Any, stacks: Stacks) -> None:
-    stacks.deploy(live=f"{GROUP_ARN}/1")
+def serve_with(registry: Any, instance_count: int) -> None:
+    """An endpoint of so many instances."""
     registry.create_model(
         ModelName="m",
         ExecutionRoleArn="arn:aws:iam::123456789012:role/Serving",
         PrimaryContainer={"Image": "image", "ModelDataUrl": "s3://iops-bucket/model.tar.gz"},
     )
+    variant = {"VariantName": "live", "ModelName": "m", "InstanceType": "ml.m5.large"}
     registry.create_endpoint_config(
         EndpointConfigName="IopsRiskEndpoint-1",
-        ProductionVariants=[{"VariantName": "live", "ModelName": "m", "InstanceType": "ml.m5.large"}],
+        ProductionVariants=[variant | {"InitialInstanceCount": instance_count, "InitialVariantWeight": 1}],
     )
     registry.create_endpoint(EndpointName="iops-risk-predictor", EndpointConfigName="IopsRiskEndpoint-1")
+
+
+def test_a_later_promotion_knows_what_to_go_back_to(registry: Any, stacks: Stacks) -> None:
+    stacks.deploy(live=f"{GROUP_ARN}/1")
+    serve_with(registry, 1)
     plan = prepared(registry, stacks, {"kind": "risk", "version": 2})
     assert plan["previous_package"] == f"{GROUP_ARN}/1"
     assert plan["previous_endpoint_config"] == "IopsRiskEndpoint-1"
-    assert by_key(plan["rollback_parameters"])["LivePackage"] == f"{GROUP_ARN}/1"
+    back = by_key(plan["rollback_parameters"])
+    assert (back["LivePackage"], back["GoldenDigest"]) == (f"{GROUP_ARN}/1", "digest-of-the-live")
+
+
+@pytest.mark.parametrize(("instance_count", "shift"), [(1, "all-at-once"), (2, "canary"), (3, "canary")])
+def test_traffic_shifts_by_a_canary_where_there_are_two_instances_and_comes_back_at_once(
+    registry: Any, stacks: Stacks, instance_count: int, shift: str
+) -> None:
+    stacks.deploy(live=f"{GROUP_ARN}/1")
+    serve_with(registry, instance_count)
+    plan = prepared(registry, stacks, {"kind": "risk", "version": 2})
+    assert plan["traffic_shift"] == by_key(plan["parameters"])["TrafficShift"] == shift
+    assert by_key(plan["rollback_parameters"])["TrafficShift"] == "all-at-once"
+
+
+def test_a_person_chooses_how_traffic_shifts_where_the_endpoint_can(registry: Any, stacks: Stacks) -> None:
+    stacks.deploy(live=f"{GROUP_ARN}/1")
+    serve_with(registry, 2)
+    asked = {"kind": "risk", "version": 2, "traffic_shift": "all-at-once"}
+    assert by_key(prepared(registry, stacks, asked)["parameters"])["TrafficShift"] == "all-at-once"
+
+
+def test_a_canary_of_one_instance_is_refused_with_the_reason(registry: Any, stacks: Stacks) -> None:
+    stacks.deploy(live=f"{GROUP_ARN}/1")
+    serve_with(registry, 1)
+    with pytest.raises(InvalidPromotion, match="half of the instances and iops-risk-predictor has 1; scale it to two"):
+        prepared(registry, stacks, {"kind": "risk", "version": 2, "traffic_shift": "canary"})
+
+
+def test_of_the_model_that_is_live_already_nothing_changes(registry: Any, stacks: Stacks) -> None:
+    stacks.deploy(live=f"{GROUP_ARN}/1")
+    plan = prepared(registry, stacks, {"kind": "risk", "version": 1})
+    parameters = by_key(plan["parameters"])
+    assert parameters.pop("LivePackage") == f"{GROUP_ARN}/1"
+    assert set(parameters.values()) == {True}
+
+
+def test_a_package_whose_golden_file_is_gone_cannot_go_live(registry: Any, stacks: Stacks, cloud: Any) -> None:
+    stacks.deploy()
+    cloud.s3.delete_object(Bucket=cloud.bucket, Key=GOLDEN_KEY)
+    with pytest.raises(GoldenUnreadable, match=r"golden\.json does not exist"):
+        prepared(registry, stacks, {"kind": "risk", "version": 1})
+
+
+def recorded(cloud: Any, *promotions: tuple[int | None, int, str, bool]) -> None:
+    """Records as PromoteModel leaves them: from, to, outcome, whether it was a roll back; oldest first."""
+    for hour, (before, after, outcome, is_roll_back) in enumerate(promotions):
+        record = {
+            "outcome": outcome,
+            "from": before and f"{GROUP_ARN}/{before}",
+            "to": f"{GROUP_ARN}/{after}",
+            "is_roll_back": is_roll_back,
+        }
+        cloud.put(f"promotions/risk/2026-03-02T{hour:02}-00-00.000Z-{hour}.json", json.dumps(record).encode())
+
+
+@pytest.mark.parametrize(
+    ("promotions", "live", "version"),
+    [
+        ([(None, 1, "promoted", False), (1, 2, "promoted", False)], 2, 1),
+        ([(None, 2, "promoted", False), (2, 1, "promoted", False), (1, 4, "rolled_back", False)], 1, 2),
+        # 5 was taken away by going back to 2: going back once more leads to 1, not to 5 again.
+        ([(1, 2, "promoted", False), (2, 5, "promoted", False), (5, 2, "promoted", True)], 2, 1),
+    ],
+)
+def test_previous_is_what_the_live_model_took_over_from(
+    registry: Any, stacks: Stacks, cloud: Any, promotions: Any, live: int, version: int
+) -> None:
+    stacks.deploy(live=f"{GROUP_ARN}/{live}")
+    recorded(cloud, *promotions)
+    plan = prepared(registry, stacks, {"kind": "risk", "version": "previous", "reason": "slow"})
+    assert plan["target_package"] == f"{GROUP_ARN}/{version}"
+    assert plan["previous_package"] == f"{GROUP_ARN}/{live}"
+
+
+@pytest.mark.parametrize(
+    ("promotions", "live", "text"),
+    [
+        ([], "", "no risk model is live"),
+        ([], f"{GROUP_ARN}/2", "no record below s3://iops-bucket/promotions/risk/ tells"),
+        ([(None, 1, "promoted", False)], f"{GROUP_ARN}/1", "is the first that was promoted"),
+    ],
+)
+def test_where_nothing_was_live_before_going_back_is_refused(
+    registry: Any, stacks: Stacks, cloud: Any, promotions: Any, live: str, text: str
+) -> None:
+    stacks.deploy(live=live)
+    recorded(cloud, *promotions)
+    with pytest.raises(InvalidPromotion, match=text):
+        prepared(registry, stacks, {"kind": "risk", "version": "previous"})
 
 
 def test_a_challenger_that_goes_live_is_no_challenger_any_more_until_it_is_taken_back(
@@ -160,6 +273,8 @@ def test_a_version_may_be_written_in_several_ways(registry: Any, stacks: Stacks,
         ({"kind": "risk", "model_package_arn": "arn:aws:s3:::x"}, "field model_package_arn"),
         ({"kind": "risk", "version": 1, "force": True}, "field force has the value True; no such field"),
         ({"kind": "risk", "version": 1, "reason": 5}, "field reason"),
+        ({"kind": "risk", "version": 1, "requested_by": ["ana"]}, "field requested_by"),
+        ({"kind": "risk", "version": 1, "traffic_shift": "linear"}, "it must be one of canary, all-at-once"),
         ({"kind": "risk", "version": 9}, "the newest versions are 4 (Approved), 3 (Rejected), 2 (Approved)"),
         ({"kind": "risk", "version": f"{GROUP_ARN}/9"}, "the newest versions are 4 (Approved), 3 (Rejected)"),
         ({"kind": "risk", "version": 3}, "the package is Rejected, not Approved; approve it"),
@@ -186,13 +301,13 @@ def test_a_stack_that_is_not_deployed_is_named(registry: Any, stacks: Stacks) ->
 
 
 def test_the_handler_reads_the_names_from_the_environment(
-    registry: Any, stacks: Stacks, event: Any, context: Any, monkeypatch: pytest.MonkeyPatch
+    registry: Any, stacks: Stacks, cloud: Any, event: Any, context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stacks.deploy()
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
     adapter.environment.cache_clear()
-    clients = {"sagemaker": registry, "cloudformation": stacks}
+    clients = {"sagemaker": registry, "cloudformation": stacks, "s3": cloud.s3}
     monkeypatch.setattr("lambdas.prepare_promotion.prepare_promotion.client", clients.__getitem__)
     plan = adapter.handler(event("prepare_promotion"), context)
     assert plan["version"] == 2
