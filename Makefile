@@ -15,7 +15,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 CDK = $(JSII_NODE) node_modules/aws-cdk/bin/cdk --no-notices --no-version-reporting
 REQUIREMENTS := requirements.txt constraints.txt training_container/requirements.txt lambdas/requirements.txt
 
-.PHONY: help setup run up test lint format synth bench clean
+.PHONY: help setup run up rollback test lint format synth bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,9 @@ run: setup ## the main job on the laptop cloud: deploy, train, promote, predict;
 
 up: setup ## the same, then stay up with the API
 	@$(PY) -m local up
+
+rollback: setup ## the model that was live before comes back: KIND=risk|performance [VERSION=1] [REASON="..."] [TARGET=laptop|aws]
+	@$(PY) -m local rollback
 
 test: setup ## every test
 	$(PY) -m pytest

@@ -1,4 +1,4 @@
-"""`python -m local run|up|down`: what make calls."""
+"""`python -m local run|up|down|rollback`: what make calls."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ BUILD = Path("build")
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    parser.add_argument("command", choices=("run", "up", "down"))
+    parser.add_argument("command", choices=("run", "up", "down", "rollback"))
     command = parser.parse_args(arguments).command
     if command == "down":
         return down()
+    if command == "rollback":
+        return rollback()
     try:
         options = RunOptions.from_environment(os.environ)
     except InvalidOption as refused:
@@ -82,6 +84,18 @@ def down() -> int:
     from local.cloud import LaptopCloud
 
     LaptopCloud(BUILD / "cloud").stop()
+    return 0
+
+
+def rollback() -> int:
+    from local.rollback import RollbackFailed, run_command
+
+    try:
+        print(run_command(os.environ, BUILD), flush=True)
+    except (InvalidOption, RollbackFailed, TimeoutError) as failure:
+        return _failed(str(failure))
+    except KeyboardInterrupt:
+        return _failed("interrupted; the execution goes on, the Step Functions console shows it")
     return 0
 
 
