@@ -171,6 +171,7 @@ class Endpoints:
                 desired=kept.counts.get(name, int(variant.get("InitialInstanceCount", 1))),
                 health_check_seconds=float(variant.get("ContainerStartupHealthCheckTimeoutInSeconds", default_seconds)),
                 is_shadow=is_shadow,
+                config_name=config_name,
             )
 
         production = [fleet_of(variant, is_shadow=False) for variant in config["ProductionVariants"]]

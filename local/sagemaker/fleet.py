@@ -59,6 +59,7 @@ class VariantFleet:
     desired: int
     health_check_seconds: float
     is_shadow: bool = False
+    config_name: str = ""
     instances: list[ServingInstance] = field(default_factory=list)
     _turn: Any = field(default_factory=itertools.count)
     _lock: threading.Condition = field(default_factory=threading.Condition)

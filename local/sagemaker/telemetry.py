@@ -55,6 +55,7 @@ class Counted(NamedTuple):
     minute: int
     share: float
     invocation: Invocation
+    config_name: str = ""
 
 
 @dataclass
@@ -90,7 +91,7 @@ class Telemetry:
     def count(self, variant: VariantFleet, invocation: Invocation) -> None:
         share = 1.0 / max(1, len(variant.ready()))
         with self._lock:  # the moment is taken inside, so that no invocation belongs to a minute already told
-            counted = Counted(self._clock.minute_of(self._now()), share, invocation)
+            counted = Counted(self._clock.minute_of(self._now()), share, invocation, variant.config_name)
             self._variants[variant.endpoint, variant.name].invocations.append(counted)
 
     def capture(self, variant: VariantFleet, config: Mapping[str, Any] | None, exchange: Exchange) -> None:
@@ -130,9 +131,10 @@ class Telemetry:
                         taken.setdefault((counted.minute, key), []).append(counted)
                 known.invocations = [counted for counted in known.invocations if counted.minute > ended]
         data = [
-            {**datum, "Dimensions": _dimensions(*key), "Timestamp": _stamp(self._clock.middle_of(minute))}
+            {**datum, "Dimensions": dimensions, "Timestamp": _stamp(self._clock.middle_of(minute))}
             for (minute, key), counted in sorted(taken.items())
-            for datum in metric_data(counted)
+            for dimensions, part in by_dimensions(*key, counted)
+            for datum in metric_data(part)
         ]
         self._put(NAMESPACE, data)
         if minutes:
@@ -184,8 +186,16 @@ def _stamp(moment: float) -> datetime:
     return datetime.fromtimestamp(moment, UTC)
 
 
-def _dimensions(endpoint: str, variant: str) -> list[dict[str, str]]:
-    return [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+def by_dimensions(
+    endpoint: str, variant: str, counted: Sequence[Counted]
+) -> Iterator[tuple[list[dict[str, str]], Sequence[Counted]]]:
+    """The variant whole, then once more by configuration, which tells the fleets of a deployment apart; that only with
+    traffic (SageMaker guide, "Auto-Rollback Configuration and Monitoring")."""
+    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+    yield dimensions, counted
+    for config_name in sorted({one.config_name for one in counted} - {""}):
+        of_config = [one for one in counted if one.config_name == config_name]
+        yield [*dimensions, {"Name": "EndpointConfigName", "Value": config_name}], of_config
 
 
 def captured(config: Mapping[str, Any], exchange: Exchange) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from local.clock import Clock
 from local.sagemaker.deployments import steps
 from local.sagemaker.fleet import Fleet
 from local.sagemaker.logs import batches
-from local.sagemaker.telemetry import Counted, Exchange, Invocation, Telemetry, captured, metric_data
+from local.sagemaker.telemetry import Counted, Exchange, Invocation, Telemetry, by_dimensions, captured, metric_data
 from local.sagemaker.utilisation import Utilisation, cpu_seconds
 
 BOTH = [{"CaptureMode": "InputAndOutput"}]
@@ -65,7 +65,7 @@ class Book:
         self.now = 1_200_000.0  # a whole minute since the epoch
         self.written: list[dict[str, Any]] = []
         instance = SimpleNamespace(container=SimpleNamespace(pid=os.getpid()))
-        self.variant = SimpleNamespace(endpoint="risk", name="live", ready=lambda: [instance, instance])
+        self.variant = SimpleNamespace(endpoint="risk", name="live", config_name="", ready=lambda: [instance, instance])
         settings = SimpleNamespace(clock=Clock(), capture_flush_seconds=3600.0)
         clients = SimpleNamespace(for_cloud=lambda _: SimpleNamespace(put_metric_data=self.put))
         service: Any = SimpleNamespace(settings=settings, clients=clients)
@@ -126,6 +126,18 @@ def test_utilisation_is_a_sample_per_instance():
     assert cpu[1] < 50
     assert all(0 < share < 100 for share in memory)
     assert utilisation.of(pids, moment=2.0) == ([], [])
+
+
+def test_the_fleets_of_a_deployment_are_told_apart_by_their_configurations():
+    answers = {"old": Invocation(200, 1000.0, 1.0), "new": Invocation(500, 9000.0, 1.0)}
+    counted = [Counted(1, 1.0, answer, name) for name, answer in answers.items()]
+
+    told = {
+        tuple(entry["Value"] for entry in dimensions): totals(list(metric_data(part)), "Invocation5XXErrors")
+        for dimensions, part in by_dimensions("risk", "live", counted)
+    }
+
+    assert told == {("risk", "live"): (1, 2), ("risk", "live", "old"): (0, 1), ("risk", "live", "new"): (1, 1)}
 
 
 def test_no_latency_is_dropped_when_there_are_many():
