@@ -24,8 +24,9 @@ CHALLENGER = "challenger"
 _DEPLOYMENT_SECONDS = 3600
 # The canary's share must be able to raise an alarm before everybody else follows.
 _CANARY_SECONDS = BAKE_SECONDS
-# A container answers /ping within seconds (imports, compilation, its rehearsal); SageMaker's default is 240.
-_HEALTH_CHECK_SECONDS = 120
+# A container answers /ping within seconds (imports, the model, its rehearsal), so SageMaker's least is enough; with its
+# default of 240 a model that refuses to start would hold up a promotion for as long.
+_HEALTH_CHECK_SECONDS = 60
 
 
 class EndpointStack(cdk.Stack):

@@ -39,7 +39,8 @@ def serve(model: Path, *, host: str, port: int, model_version: str) -> None:
     if mismatch:
         logger.error("/ping stays red: %s", mismatch)
     else:
-        rehearse(predictor.answers, model, golden_sha256=os.environ.get("GOLDEN_SHA256", ""))
+        digest = os.environ.get("GOLDEN_SHA256", "")
+        rehearse(predictor.answers, model, most_at_once=MAXIMUM_IN_FLIGHT, golden_sha256=digest)
     application = Application(predictor, model_version=model_version, mismatch=mismatch)
     config = uvicorn.Config(
         application,

@@ -15,9 +15,9 @@ REFUSALS = ("refused:", "stays red:")
 MOST_PAGES = 5
 
 
-def container_words(logs: Any, endpoint_name: str, since: str) -> str:
-    """The newest refusal of any instance; without one the last line of the instance that came last, which may have
-    been killed; empty where nothing was printed or the log cannot be read."""
+def container_words(logs: Any, endpoint_name: str, since: str, *, has_not_started: bool) -> str:
+    """The newest refusal of any instance. Without one, of a container that has not started the last line: it may have
+    been killed, and the instance that came last is it. Empty where nothing was printed or the log cannot be read."""
     try:
         events = _events(logs, f"/aws/sagemaker/Endpoints/{endpoint_name}", _milliseconds(since))
     except (ClientError, BotoCoreError, ValueError):
@@ -26,7 +26,7 @@ def container_words(logs: Any, endpoint_name: str, since: str) -> str:
     refusals = [event for event in events if any(mark in event["message"] for mark in REFUSALS)]
     if refusals:
         return _line(refusals[-1])
-    if not events:
+    if not events or not has_not_started:
         return ""
     first = {event["logStreamName"]: event["timestamp"] for event in reversed(events)}
     newest = max(first, key=lambda stream: first[stream])

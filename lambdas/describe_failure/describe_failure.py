@@ -15,6 +15,8 @@ from lambdas.describe_failure.container_log import container_words
 logger = Logger(child=True)
 # A state's cause has at most 32,768 characters (Step Functions API reference, Fail state); a reader needs fewer.
 LONGEST_CAUSE = 2000
+# Of SageMaker's reason for an endpoint none of whose new containers ever answered.
+HEALTH_CHECK = "health check"
 
 
 def describe_failure(
@@ -32,7 +34,12 @@ def describe_failure(
         failure = Failure(**{**vars(failure), "reason": reason or failure.reason})
     said = ""
     if given.get("endpoint_name") and given.get("since"):
-        said = container_words(logs or client("logs"), str(given["endpoint_name"]), str(given["since"]))
+        said = container_words(
+            logs or client("logs"),
+            str(given["endpoint_name"]),
+            str(given["since"]),
+            has_not_started=HEALTH_CHECK in failure.reason,
+        )
         failure = Failure(**{**vars(failure), "reason": with_words(failure.reason, said)})
     state = given.get("state") or given.get("step") or ""
     text = sentence(failure, state=str(state), trial_job=trial_job, trial_reason=trial_reason)

@@ -174,7 +174,7 @@ def test_a_second_model_goes_live_and_the_older_version_comes_back_through_promo
         cloud,
         deployment,
         "PromoteModel",
-        {"kind": "performance", "version": 1, "reason": "trying the way back"},
+        {"kind": "performance", "version": "previous", "reason": "trying the way back"},
     )
 
     assert back.status == "SUCCEEDED", back.cause
@@ -241,8 +241,8 @@ UNUSED_HERE = (
     ),
     (
         r"DescribeFailureRole\w*",
-        r"(cloudformation|sagemaker):\w+",
-        "looked up only when a job or a stack update failed",
+        r"(cloudformation|sagemaker):\w+|logs:FilterLogEvents",
+        "looked up only when a job, a stack update or a container's start failed",
     ),
     (r"ExportInsightsRole\w*", r"s3:DeleteObject", "stale batches of a repeated segment; none was repeated"),
     (r"IngestInsightsRole\w*", r"s3:PutObject", "quarantine; every insight was valid"),

@@ -195,6 +195,8 @@ def test_of_a_container_that_was_killed_its_last_line_is_told() -> None:
         (SINCE_MS + 2, "live/old", "another warning"),
     )
     assert describe_failure(UPDATE, logs=log)["container_said"] == "rehearsal: 8 callers at once"
+    by_alarm = UPDATE | {"cause": "alarms are in the ALARM state"}
+    assert describe_failure(by_alarm, logs=log)["container_said"] is None  # it served, so its last line says nothing
 
 
 @pytest.mark.parametrize("code", ["ResourceNotFoundException", "AccessDeniedException"])

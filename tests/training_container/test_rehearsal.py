@@ -13,7 +13,7 @@ import pytest
 
 from training_container.errors import UnusableInput
 from training_container.model_folder import GOLDEN, write_golden
-from training_container.rehearsal import CALLERS, rehearse
+from training_container.rehearsal import rehearse
 
 ROWS = np.arange(100, dtype=np.float32).reshape(4, 25)
 Answers = Callable[[npt.NDArray[np.float32]], Sequence[Mapping[str, Any]]]
@@ -33,22 +33,31 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+MOST = 24
+
+
 def refusal(answers: Answers, folder: Path, **options: str) -> str:
     with pytest.raises(UnusableInput) as refused:
-        rehearse(answers, folder, **options)
+        rehearse(answers, folder, most_at_once=MOST, **options)
     return str(refused.value)
 
 
-def test_a_right_and_quick_model_is_asked_by_several_at_once_and_passes(folder: Path) -> None:
-    together = threading.Barrier(CALLERS, timeout=10)
-    met = threading.local()
+def test_a_right_and_quick_model_is_crowded_by_as_many_as_the_server_lets_in_and_passes(folder: Path) -> None:
+    lock, inside, crowd = threading.Lock(), 0, threading.Event()
 
     def answers(rows: npt.NDArray[np.float32]) -> list[dict[str, Any]]:
-        if not hasattr(met, "all"):  # each caller's first answer waits for all the others
-            met.all = together.wait()
+        nonlocal inside
+        with lock:
+            inside += 1
+            if inside == MOST:
+                crowd.set()
+        crowd.wait(0.1)  # nobody leaves early, so that all who may come are seen together
+        with lock:
+            inside -= 1
         return right(rows)
 
-    rehearse(answers, folder)
+    rehearse(answers, folder, most_at_once=MOST)
+    assert crowd.is_set()
 
 
 def test_a_model_that_is_right_alone_and_wrong_among_others_is_refused(folder: Path) -> None:
@@ -81,7 +90,7 @@ def test_a_slow_model_is_refused_with_its_time_and_the_limit(folder: Path) -> No
 
 def test_a_model_whose_golden_file_is_not_that_of_its_evaluation_is_refused(folder: Path) -> None:
     own = hashlib.sha256((folder / GOLDEN).read_bytes()).hexdigest()
-    rehearse(right, folder, golden_sha256=own)
+    rehearse(right, folder, most_at_once=MOST, golden_sha256=own)
     assert "another model than was evaluated" in refusal(right, folder, golden_sha256="0" * 64)
 
 
@@ -90,4 +99,4 @@ def test_what_the_model_raises_ends_the_rehearsal(folder: Path) -> None:
         raise MemoryError("no room for 8 callers")
 
     with pytest.raises(MemoryError):
-        rehearse(answers, folder)
+        rehearse(answers, folder, most_at_once=MOST)
