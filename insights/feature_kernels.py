@@ -336,3 +336,31 @@ def fill(rows, begin, end, known_alert, out):  # type: ignore[no-untyped-def]
         )
         for column, value in enumerate(features):
             out[low + i - begin, column] = value
+
+
+@compiled
+def fill_newest(time, numbers, alert, known_alert, out):  # type: ignore[no-untyped-def]
+    """out[0] = the features of the last of one device's rows in time order.
+
+    `numbers` has a row per insight and, as first columns, the numeric fields of Rows in their order. It is one
+    array because each one that is handed over from Python costs a third of a microsecond.
+    """
+    columns = numbers.T.copy()
+    rows = Rows(
+        device=np.zeros(len(time), np.int32),
+        time=time,
+        interval=columns[0],
+        read_iops=columns[1],
+        write_iops=columns[2],
+        avg_latency=columns[3],
+        p95_latency=columns[4],
+        p99_latency=columns[5],
+        bandwidth=columns[6],
+        errors=columns[7],
+        queue=columns[8],
+        io_size=columns[9],
+        sequential=columns[10],
+        provisioned=columns[11],
+        alert=alert,
+    )
+    fill(rows, len(time) - 1, len(time), known_alert, out)

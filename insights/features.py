@@ -13,10 +13,25 @@ import numpy as np
 import numpy.typing as npt
 
 from insights.columns import Floats, InsightColumns
-from insights.feature_kernels import Rows, fill
+from insights.feature_kernels import Rows, fill, fill_newest
 from insights.feature_table import FEATURE_NAMES
 from insights.schema import Insight
 
+WINDOW_FIELDS: Final = (
+    "interval_seconds",
+    "read_iops",
+    "write_iops",
+    "avg_latency_ms",
+    "p95_latency_ms",
+    "p99_latency_ms",
+    "bandwidth_mbps",
+    "error_rate",
+    "queue_depth",
+    "io_size_kib",
+    "sequential_ratio",
+    "provisioned_iops",
+)
+"""The numbers of an insight that features read, in the order of the kernel's columns."""
 CHUNK_ROWS: Final = 16_384
 """Rows of one task of a thread: 3 MB of features, milliseconds of work."""
 
@@ -68,8 +83,31 @@ def compute_window(insights: Sequence[Insight], *, last_alert_at: datetime | Non
     return out[0]
 
 
+def newest_features(
+    time_seconds: Floats, numbers: Floats, alert: npt.NDArray[np.bool_], *, last_alert_seconds: float, out: Floats
+) -> None:
+    """compute_window of rows that are columns already: out, shape (1, 25), becomes the features of the newest.
+
+    The rows are one device's, at least one, in any order; of rows with one time the last wins. `numbers`, shape
+    (rows, 12 or more), begins with the columns of WINDOW_FIELDS, NaN for null; `last_alert_seconds` is -inf for none.
+    """
+    if not (time_seconds[1:] > time_seconds[:-1]).all():
+        order = np.argsort(time_seconds, kind="stable")
+        ordered = time_seconds[order]
+        order = order[np.append(ordered[1:] != ordered[:-1], True)]
+        time_seconds, numbers, alert = time_seconds[order], numbers[order], alert[order]
+    fill_newest(time_seconds, numbers, alert, last_alert_seconds, out)
+
+
 def warm_up() -> None:
-    """Compiles (or loads from the cache) the kernel, so that no request pays for it."""
+    """Compiles (or loads from the cache) the kernels, so that no request pays for it."""
+    newest_features(
+        np.zeros(1),
+        np.ones((1, len(WINDOW_FIELDS))),
+        np.zeros(1, np.bool_),
+        last_alert_seconds=-math.inf,
+        out=np.empty((1, len(FEATURE_NAMES))),
+    )
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     compute_window(
         [

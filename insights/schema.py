@@ -76,7 +76,7 @@ NUMBER_RULES: Final = (
     NumberRule("performance_score", "points", 100.0),
 )
 NUMBER_FIELDS: Final = frozenset(rule.name for rule in NUMBER_RULES)
-_CHOICES: Final = (("workload_type", WORKLOAD_TYPES), ("risk_level", RISK_LEVELS), ("label_source", LABEL_SOURCES))
+CHOICES: Final = (("workload_type", WORKLOAD_TYPES), ("risk_level", RISK_LEVELS), ("label_source", LABEL_SOURCES))
 _CSV_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _CSV_BOOLEANS: Final = {"true": True, "false": False, "1": True, "0": False}
 
@@ -123,7 +123,7 @@ class Insight:
             value = getattr(self, rule.name)
             if type(value) is not float or not SMALLEST_NUMBER <= value <= rule.high:
                 object.__setattr__(self, rule.name, _checked_number(rule, value))
-        for name, choices in _CHOICES:
+        for name, choices in CHOICES:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or value not in choices):
                 _refuse(name, value, f"it must be one of {', '.join(choices)}, or null when unknown")

@@ -13,7 +13,9 @@ from typing import NoReturn
 
 from training_container.errors import UnusableInput
 from training_container.hyperparameters import FIXED, KINDS, TUNED
-from training_container.sagemaker_contract import ContainerPaths, run_contained
+from training_container.sagemaker_contract import ContainerPaths, cores, run_contained
+
+MOST_WORKERS = 256
 
 
 class _Parser(argparse.ArgumentParser):
@@ -159,7 +161,15 @@ def _serve(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
         host=os.environ.get("BIND_HOST", "0.0.0.0"),  # noqa: S104 - a container is reached through its own interface
         port=arguments.port or _port(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080")),
         model_version=os.environ.get("MODEL_PACKAGE_ARN", ""),
+        workers=_workers(os.environ.get("SERVE_WORKERS", "")),
     )
+
+
+def _workers(text: str) -> int:
+    """Processes that answer; one a core where nothing is said."""
+    if text and (not text.isdecimal() or not 0 < int(text) <= MOST_WORKERS):
+        raise UnusableInput(f"SERVE_WORKERS is {text!r}; give a number from 1 to {MOST_WORKERS}, or leave it out")
+    return int(text) if text else cores()
 
 
 def _port(text: str) -> int:
