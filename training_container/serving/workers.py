@@ -10,13 +10,13 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
 from typing import Final, NoReturn
 
 import uvloop
 
 from training_container.errors import Stopped
-from training_container.serving.http_connection import Connection, Site
+from training_container.serving.acceptor import NOBODY, Acceptor, Shares
+from training_container.serving.http_connection import Site
 from training_container.serving.messages import Handler
 
 DRAIN_SECONDS: Final = 20.0  # SageMaker kills 30 s after SIGTERM
@@ -40,13 +40,15 @@ def answer_until_stopped(handler: Handler, listener: socket.socket, *, workers: 
     gc.collect()
     gc.freeze()  # the model is shared by the workers instead of copied at their first collection
     if workers == 1:
-        uvloop.run(_answer(handler, listener))
+        uvloop.run(_answer(handler, listener, Shares(1), 0))
     else:
-        _Supervisor(lambda lifeline: uvloop.run(_answer(handler, listener, lifeline)), workers).run()
+        _Supervisor(handler, listener, workers).run()
     raise Stopped
 
 
-async def _answer(handler: Handler, listener: socket.socket, lifeline: int | None = None) -> None:
+async def _answer(
+    handler: Handler, listener: socket.socket, shares: Shares, slot: int, lifeline: int | None = None
+) -> None:
     loop = asyncio.get_running_loop()
     if lifeline is not None:
         loop.add_reader(lifeline, os._exit, 1)  # readable when the supervisor has ended
@@ -54,9 +56,9 @@ async def _answer(handler: Handler, listener: socket.socket, lifeline: int | Non
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     site = Site(handler, loop)
-    server = await loop.create_server(lambda: Connection(site), sock=listener, backlog=BACKLOG)
+    acceptor = Acceptor(site, listener, shares, slot)
     await stopping.wait()
-    server.close()
+    acceptor.close()
     await _drained(site)
 
 
@@ -72,41 +74,49 @@ async def _drained(site: Site) -> None:
 class _Supervisor:
     """The first process: it answers nothing, and its workers end with it, however it ends."""
 
-    def __init__(self, answer: Callable[[int], None], count: int) -> None:
-        self._answer = answer
-        self._count = count
-        self._pids: set[int] = set()
+    def __init__(self, handler: Handler, listener: socket.socket, count: int) -> None:
+        self._handler = handler
+        self._listener = listener
+        self._shares = Shares(count)
+        self._free_slots = list(range(count))
+        self._slots: dict[int, int] = {}  # by pid
         self._lifeline, self._held = os.pipe()  # workers read the end of this process from it
 
     def run(self) -> None:
         try:
             while True:
-                while len(self._pids) < self._count:
-                    self._fork()
+                while self._free_slots:
+                    self._fork(self._free_slots.pop())
                 pid, status = os.wait()
-                self._pids.discard(pid)
+                self._ended(pid)
                 logger.error("worker %d ended with %d and is replaced", pid, os.waitstatus_to_exitcode(status))
                 time.sleep(RESTART_PAUSE_SECONDS)
         except (Stopped, KeyboardInterrupt):
             self._stop()
 
-    def _fork(self) -> None:
+    def _ended(self, pid: int) -> None:
+        slot = self._slots.pop(pid, None)
+        if slot is not None:
+            self._shares.set(slot, NOBODY)
+            self._free_slots.append(slot)
+
+    def _fork(self, slot: int) -> None:
         signals = (signal.SIGTERM, signal.SIGINT)
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # one that comes now would be handled twice
         pid = os.fork()
         if pid == 0:
-            self._work(signals)
-        self._pids.add(pid)
+            self._work(slot, signals)
+        self._slots[pid] = slot
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
-    def _work(self, signals: tuple[signal.Signals, ...]) -> NoReturn:
+    def _work(self, slot: int, signals: tuple[signal.Signals, ...]) -> NoReturn:
         code = 1
         try:
             os.close(self._held)
             for number in signals:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
-            self._answer(self._lifeline)
+            uvloop.run(_answer(self._handler, self._listener, self._shares, slot, self._lifeline))
             code = 0
         except BaseException:
             logger.exception("a worker failed")
@@ -118,13 +128,13 @@ class _Supervisor:
             signal.signal(number, signal.SIG_IGN)
         self._signal(signal.SIGTERM)
         deadline = time.monotonic() + DRAIN_SECONDS + 1.0
-        while self._pids and time.monotonic() < deadline:
+        while self._slots and time.monotonic() < deadline:
             pid, _ = os.waitpid(-1, os.WNOHANG)
-            self._pids.discard(pid)
+            self._ended(pid)
             time.sleep(0.01)
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
-        for pid in self._pids:
+        for pid in self._slots:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
