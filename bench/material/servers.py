@@ -1,0 +1,89 @@
+"""Server processes of a bench or a test: started on a free port, awaited, looked at, and stopped with all they started."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+START_SECONDS = 120.0
+STOP_SECONDS = 30.0
+
+
+@contextlib.contextmanager
+def server(
+    command: Sequence[str], *, port: int, log: Path, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The process group of `command` from its first green /ping until the end of the block."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env={**os.environ, **environment}, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        _await_green(process, port, log)
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextlib.contextmanager
+def own_server(model: Path, *, workers: int, log: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """The container's `serve` on a model folder: its port and process."""
+    port = free_port()
+    command = [sys.executable, "-m", "training_container", "serve", "--model", str(model), "--port", str(port)]
+    environment = {"BIND_HOST": "127.0.0.1", "SERVE_WORKERS": str(workers)}
+    with server(command, port=port, log=log, environment=environment) as process:
+        yield port, process
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        found: int = probe.getsockname()[1]
+    return found
+
+
+def ping_milliseconds(port: int) -> float | None:
+    """None where the answer is no 200."""
+    started = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/ping")
+        is_green = connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        is_green = False
+    finally:
+        connection.close()
+    return 1e3 * (time.perf_counter() - started) if is_green else None
+
+
+def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
+    """The processes that answer: its children, or itself where it has none."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(child) for child in children] or [process.pid]
+
+
+def resident_megabytes(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _await_green(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while ping_milliseconds(port) is None:
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"{process.args} did not answer /ping; {log} says: {log.read_text()[-2000:]}")
+        time.sleep(0.05)
