@@ -339,28 +339,36 @@ def fill(rows, begin, end, known_alert, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def fill_newest(time, numbers, alert, known_alert, out):  # type: ignore[no-untyped-def]
-    """out[0] = the features of the last of one device's rows in time order.
+def fill_newest(table, known_alert, smallest, largest, out):  # type: ignore[no-untyped-def]
+    """out[0] = the features of the last of one device's rows; returns whether they are sound.
 
-    `numbers` has a row per insight and, as first columns, the numeric fields of Rows in their order. It is one
-    array because each one that is handed over from Python costs a third of a microsecond.
+    Rows in time order, one a time. `table` has a row per insight: time, the numeric fields of Rows in their order, further
+    numbers, alert. It is one array because each one that is handed over from Python costs a third of a microsecond. Not
+    sound is a number between 0 and `smallest`, and a feature beyond `largest`.
     """
-    columns = numbers.T.copy()
+    columns = np.empty((table.shape[1], table.shape[0]))
+    for i in range(table.shape[0]):
+        for j in range(table.shape[1]):
+            value = table[i, j] + 0.0  # -0.0 becomes 0.0
+            columns[j, i] = value
+            if j > 0 and 0.0 < value < smallest:
+                return False
     rows = Rows(
-        device=np.zeros(len(time), np.int32),
-        time=time,
-        interval=columns[0],
-        read_iops=columns[1],
-        write_iops=columns[2],
-        avg_latency=columns[3],
-        p95_latency=columns[4],
-        p99_latency=columns[5],
-        bandwidth=columns[6],
-        errors=columns[7],
-        queue=columns[8],
-        io_size=columns[9],
-        sequential=columns[10],
-        provisioned=columns[11],
-        alert=alert,
+        device=np.zeros(len(table), np.int32),
+        time=columns[0],
+        interval=columns[1],
+        read_iops=columns[2],
+        write_iops=columns[3],
+        avg_latency=columns[4],
+        p95_latency=columns[5],
+        p99_latency=columns[6],
+        bandwidth=columns[7],
+        errors=columns[8],
+        queue=columns[9],
+        io_size=columns[10],
+        sequential=columns[11],
+        provisioned=columns[12],
+        alert=columns[-1] > 0.0,
     )
-    fill(rows, len(time) - 1, len(time), known_alert, out)
+    fill(rows, len(table) - 1, len(table), known_alert, out)
+    return not (np.abs(out[0]) > largest).any()  # NaN, an unknown, is not

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from insights.columns import Floats, InsightColumns
 from insights.feature_kernels import Rows, fill, fill_newest
 from insights.feature_table import FEATURE_NAMES
-from insights.schema import Insight
+from insights.schema import SMALLEST_NUMBER, Insight
 
 WINDOW_FIELDS: Final = (
     "interval_seconds",
@@ -83,31 +83,26 @@ def compute_window(insights: Sequence[Insight], *, last_alert_at: datetime | Non
     return out[0]
 
 
-def newest_features(
-    time_seconds: Floats, numbers: Floats, alert: npt.NDArray[np.bool_], *, last_alert_seconds: float, out: Floats
-) -> None:
-    """compute_window of rows that are columns already: out, shape (1, 25), becomes the features of the newest.
+def newest_features(table: Floats, *, last_alert_seconds: float, largest: float, out: Floats) -> bool:
+    """compute_window of rows that are numbers already: out, shape (1, 25), becomes the features of the newest.
 
-    The rows are one device's, at least one, in any order; of rows with one time the last wins. `numbers`, shape
-    (rows, 12 or more), begins with the columns of WINDOW_FIELDS, NaN for null; `last_alert_seconds` is -inf for none.
+    `table`, shape (rows, columns), holds one device's rows, at least one, in any order; of rows with one time the last
+    wins. Its columns are the seconds since 1970, WINDOW_FIELDS, any further numeric fields, and alert (0 or 1), NaN for
+    null; `last_alert_seconds` is -inf for none. False where a number is nearer to zero than an insight may hold or a
+    feature exceeds `largest`; then `out` means nothing.
     """
-    if not (time_seconds[1:] > time_seconds[:-1]).all():
-        order = np.argsort(time_seconds, kind="stable")
-        ordered = time_seconds[order]
-        order = order[np.append(ordered[1:] != ordered[:-1], True)]
-        time_seconds, numbers, alert = time_seconds[order], numbers[order], alert[order]
-    fill_newest(time_seconds, numbers, alert, last_alert_seconds, out)
+    time = table[:, 0]
+    if not (time[1:] > time[:-1]).all():
+        table = table[np.argsort(time, kind="stable")]
+        table = table[np.append(table[1:, 0] != table[:-1, 0], True)]
+    sound: bool = fill_newest(table, last_alert_seconds, SMALLEST_NUMBER, largest, out)
+    return sound
 
 
 def warm_up() -> None:
     """Compiles (or loads from the cache) the kernels, so that no request pays for it."""
-    newest_features(
-        np.zeros(1),
-        np.ones((1, len(WINDOW_FIELDS))),
-        np.zeros(1, np.bool_),
-        last_alert_seconds=-math.inf,
-        out=np.empty((1, len(FEATURE_NAMES))),
-    )
+    table, out = np.ones((1, len(WINDOW_FIELDS) + 2)), np.empty((1, len(FEATURE_NAMES)))
+    newest_features(table, last_alert_seconds=-math.inf, largest=math.inf, out=out)
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     compute_window(
         [

@@ -18,8 +18,8 @@ from insights.feature_table import FEATURE_NAMES, FEATURES, Feature
 from insights.features import compute_window
 from insights.schema import Insight, InvalidInsight, parse_timestamp
 from training_container.errors import UnusableInput
-from training_container.serving.row_reader import FLOAT32_MAXIMUM, plain_rows
-from training_container.serving.window_reader import Uncertain, window_features, windows_of
+from training_container.serving.row_reader import plain_rows
+from training_container.serving.window_reader import FLOAT32_MAXIMUM, Uncertain, window_features, windows_of
 
 Matrix = npt.NDArray[np.float32]
 INSTANCE_FIELDS = {"insights", "last_alert_at"}
@@ -48,7 +48,7 @@ def read_rows(content_type: str, body: bytes) -> Generator[None, None, Matrix]:
 
 def _rows_of_windows(body: bytes) -> Generator[None, None, Matrix]:
     """The fast way if it is certain of every window, else the thorough one."""
-    windows = windows_of(body)
+    windows = windows_of(body) or [body]  # none is for the thorough way to refuse
     _check_count(len(windows))
     rows = np.empty((len(windows), len(FEATURE_NAMES)))
     try:
@@ -57,8 +57,6 @@ def _rows_of_windows(body: bytes) -> Generator[None, None, Matrix]:
                 yield
             rows[number] = window_features(window)
     except Uncertain:
-        return (yield from rows_from_json(_text(body)))
-    if not windows or (np.abs(rows) > FLOAT32_MAXIMUM).any():
         return (yield from rows_from_json(_text(body)))
     return rows.astype(np.float32)
 

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from insights.feature_table import FEATURE_NAMES, FEATURES
+from training_container.serving.window_reader import FLOAT32_MAXIMUM
 
-FLOAT32_MAXIMUM: Final = float(np.finfo(np.float32).max)  # what the trees compare in
 _PLAIN: Final = b"0123456789.,+-eE\n"
 _HEADER: Final = ",".join(FEATURE_NAMES).encode() + b"\n"
 _LOWEST: Final = np.array([max(feature.minimum, -FLOAT32_MAXIMUM) for feature in FEATURES])

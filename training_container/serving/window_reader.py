@@ -32,6 +32,7 @@ from insights.schema import (
 )
 
 Floats = npt.NDArray[np.float64]
+FLOAT32_MAXIMUM: Final = float(np.finfo(np.float32).max)  # what the trees compare in
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
@@ -40,7 +41,7 @@ class Uncertain(Exception):
 
 
 def _bounded(rule: NumberRule) -> Any:
-    """Zero and what lies between it and SMALLEST_NUMBER cannot be told apart here; `_numbers` does it."""
+    """Zero and what lies between it and SMALLEST_NUMBER cannot be told apart here; newest_features does it."""
     number = Annotated[float, msgspec.Meta(ge=0.0 if rule.zero else SMALLEST_NUMBER, le=rule.high)]
     return number | None if rule.nullable else number
 
@@ -51,7 +52,8 @@ def _insight_struct() -> Any:
     types |= {name: Literal[choices] | None for name, choices in CHOICES}
     required = [(name, types[name]) for name in REQUIRED_FIELDS]
     optional = [(name, types[name], None) for name in CSV_COLUMNS if name in types and name not in REQUIRED_FIELDS]
-    return msgspec.defstruct("InsightText", [*required, *optional, ("alert", bool, False)], forbid_unknown_fields=True)
+    fields = [*required, *optional, ("alert", bool, False)]
+    return msgspec.defstruct("InsightText", fields, forbid_unknown_fields=True, gc=False)  # holds text and numbers only
 
 
 InsightText: Any = _insight_struct()
@@ -68,7 +70,7 @@ class BodyText(msgspec.Struct, forbid_unknown_fields=True):
 
 _windows: Final = msgspec.json.Decoder(WindowText)
 _bodies: Final = msgspec.json.Decoder(BodyText)
-_numbers_of: Final = attrgetter(*WINDOW_FIELDS, "latency_slo_ms", "performance_score")
+_numbers_of: Final = attrgetter(*WINDOW_FIELDS, "latency_slo_ms", "performance_score", "alert")
 _EARLIEST_SECONDS: Final = EARLIEST.timestamp()
 _LATEST_SECONDS: Final = LATEST.timestamp()
 
@@ -91,14 +93,9 @@ def window_features(text: bytes | msgspec.Raw) -> Floats:
     if not rows:
         raise Uncertain
     _check_texts({row.device_id for row in rows}, {row.device_class for row in rows})
-    out = np.empty((1, len(FEATURE_NAMES)))
-    newest_features(
-        _times([row.timestamp for row in rows]),
-        _numbers(rows),
-        np.array([row.alert for row in rows], np.bool_),
-        last_alert_seconds=_last_alert_seconds(window.last_alert_at),
-        out=out,
-    )
+    last_alert_seconds, out = _last_alert_seconds(window.last_alert_at), np.empty((1, len(FEATURE_NAMES)))
+    if not newest_features(_table(rows), last_alert_seconds=last_alert_seconds, largest=FLOAT32_MAXIMUM, out=out):
+        raise Uncertain
     return out[0]
 
 
@@ -112,30 +109,22 @@ def _check_texts(devices: set[str], classes: set[str | None]) -> None:
             raise Uncertain
 
 
-def _times(texts: list[str]) -> Floats:
-    """Seconds since 1970 of the wire's own form, YYYY-MM-DDTHH:MM:SS.mmmZ; any other is left to the thorough way."""
-    try:
-        seconds = [
-            datetime.fromisoformat(text).timestamp()
-            for text in texts
-            if len(text) == 24 and text[19] == "." and text[23] == "Z"
-        ]
-    except ValueError as error:
-        raise Uncertain from error
-    if len(seconds) != len(texts) or not _EARLIEST_SECONDS <= min(seconds) <= max(seconds) < _LATEST_SECONDS:
-        raise Uncertain
-    return np.array(seconds)
-
-
-def _numbers(rows: Sequence[Any]) -> Floats:
+def _table(rows: Sequence[Any]) -> Floats:
+    """Times of the wire's own form, YYYY-MM-DDTHH:MM:SS.mmmZ, are certain; any other is left to the thorough way."""
     cells: list[float | None] = []
     for row in rows:
+        text = row.timestamp
+        if len(text) != 24 or text[19] != "." or text[23] != "Z":
+            raise Uncertain
+        try:
+            seconds = datetime.fromisoformat(text).timestamp()
+        except ValueError as error:
+            raise Uncertain from error
+        if not _EARLIEST_SECONDS <= seconds < _LATEST_SECONDS:
+            raise Uncertain
+        cells.append(seconds)
         cells += _numbers_of(row)
-    numbers = np.array(cells, np.float64)  # None becomes NaN
-    numbers += 0.0  # -0.0 is 0.0
-    if ((numbers > 0.0) & (numbers < SMALLEST_NUMBER)).any():
-        raise Uncertain
-    return numbers.reshape(len(rows), -1)
+    return np.array(cells, np.float64).reshape(len(rows), -1)  # None becomes NaN
 
 
 def _last_alert_seconds(text: str | None) -> float:
