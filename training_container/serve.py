@@ -6,9 +6,6 @@ import logging
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
-
-from insights.feature_table import FEATURE_NAMES
 from insights.features import warm_up
 from training_container.predictor import Predictor
 from training_container.serving.application import Application
@@ -24,7 +21,5 @@ def serve(model: Path, *, host: str, port: int, model_version: str, workers: int
     mismatch = predictor.golden_mismatch(model)
     if mismatch:
         logger.error("/ping stays red: %s", mismatch)
-    else:
-        predictor.answers(np.full((1, len(FEATURE_NAMES)), np.nan, np.float32))  # explains once; golden rows do not
     application = Application(predictor, model_version=model_version, mismatch=mismatch)
     answer_until_stopped(application, listen(host, port), workers=workers)

@@ -52,7 +52,7 @@ def _insight_struct() -> Any:
     types |= {name: Literal[choices] | None for name, choices in CHOICES}
     required = [(name, types[name]) for name in REQUIRED_FIELDS]
     optional = [(name, types[name], None) for name in CSV_COLUMNS if name in types and name not in REQUIRED_FIELDS]
-    fields = [*required, *optional, ("alert", bool, False)]
+    fields: list[Any] = [*required, *optional, ("alert", bool, False)]
     return msgspec.defstruct("InsightText", fields, forbid_unknown_fields=True, gc=False)  # holds text and numbers only
 
 
