@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import NoReturn
 
 from insights.features import warm_up
 from training_container.predictor import Predictor
+from training_container.rehearsal import rehearse
 from training_container.serving.application import Application
+from training_container.serving.work_queue import MAXIMUM_WAITING
 from training_container.serving.workers import answer_until_stopped, listen
 
 logger = logging.getLogger("iops.serve")
@@ -21,5 +24,8 @@ def serve(model: Path, *, host: str, port: int, model_version: str, workers: int
     mismatch = predictor.golden_mismatch(model)
     if mismatch:
         logger.error("/ping stays red: %s", mismatch)
+    else:
+        digest = os.environ.get("GOLDEN_SHA256", "")
+        rehearse(predictor.answers, model, most_at_once=MAXIMUM_WAITING, golden_sha256=digest)
     application = Application(predictor, model_version=model_version, mismatch=mismatch)
     answer_until_stopped(application, listen(host, port), workers=workers)

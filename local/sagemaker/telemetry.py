@@ -186,12 +186,16 @@ def _stamp(moment: float) -> datetime:
     return datetime.fromtimestamp(moment, UTC)
 
 
+def _dimensions(endpoint: str, variant: str) -> list[dict[str, str]]:
+    return [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+
+
 def by_dimensions(
     endpoint: str, variant: str, counted: Sequence[Counted]
 ) -> Iterator[tuple[list[dict[str, str]], Sequence[Counted]]]:
     """The variant whole, then once more by configuration, which tells the fleets of a deployment apart; that only with
     traffic (SageMaker guide, "Auto-Rollback Configuration and Monitoring")."""
-    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+    dimensions = _dimensions(endpoint, variant)
     yield dimensions, counted
     for config_name in sorted({one.config_name for one in counted} - {""}):
         of_config = [one for one in counted if one.config_name == config_name]
