@@ -248,7 +248,8 @@ class PromoteModel(Construct):
         failed = self._outcome(
             "TakenBack",
             f"""{{'outcome': 'rolled_back', 'live': {_BEFORE}, 'error': 'PromotionRefused',
-            'cause': $plan.target_package & ' was not promoted: ' & $refusal & '.' & {_LIVE_AS_BEFORE}}}""",
+            'cause': $plan.target_package & ' was not promoted: ' & $replace($refusal, /[.]$/, '') & '.'
+            & {_LIVE_AS_BEFORE}}}""",
         )
         stuck = self._outcome(
             "RollBackFailed",

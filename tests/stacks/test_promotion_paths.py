@@ -116,7 +116,7 @@ class World:
     def describeEndpoint(self, EndpointName: str) -> dict[str, Any]:  # noqa: N802
         if self.live is None:
             raise Failed("SageMaker.SageMakerException", "Could not find endpoint")
-        why = {"FailureReason": "alarm ModelLatency is in ALARM"} if self.alarm_rolls_back else {}
+        why = {"FailureReason": "alarm ModelLatency is in ALARM."} if self.alarm_rolls_back else {}
         return {"EndpointStatus": "InService", "EndpointConfigName": self.live, **why}
 
     def describeEndpointConfig(self, EndpointConfigName: str) -> dict[str, Any]:  # noqa: N802
@@ -238,13 +238,13 @@ def test_a_refused_update_fails_with_its_own_cause(promote: Promote):
 
 
 def test_an_endpoint_that_an_alarm_rolled_back_takes_its_stack_back_too(promote: Promote):
-    world = World(alarm_rolls_back=True, container_said="refused: too slow")
+    world = World(alarm_rolls_back=True, container_said="refused: too slow.")
 
     error, cause = failure(promote, world)
 
     assert error == "PromotionRefused"
     assert "InService with configuration config-0, its stack says config-1: alarm ModelLatency is in ALARM" in cause
-    assert "the container said: refused: too slow" in cause
+    assert f"the container said: refused: too slow. Live is {OLD}, as before." in cause
     assert world.described[0]["since"]
     assert f"Live is {OLD}" in cause
     assert world.updates[1]["Parameters"][0]["ParameterValue"] == OLD
