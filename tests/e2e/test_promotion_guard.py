@@ -111,15 +111,15 @@ class Broken:
         )
 
 
-def broken(served: ServedModels, package: str, *, may_fail: bool = False) -> Broken:
+def broken(served: ServedModels, package: str, *, at_once: int = CALLERS, may_fail: bool = False) -> Broken:
     """Promote it while callers ask, and a little longer; the old model must serve as if nothing had been."""
     old = served.live_package(KIND)
-    with callers(served) as seen:
+    with callers(served, at_once=at_once) as seen:
         begun = time.monotonic()
         execution = served.promote(KIND, package)
         result = Broken(old, package, execution, seen, time.monotonic() - begun)
         afterwards = seen.copied()
-        while len(seen.answers) < len(afterwards.answers) + 2 * CALLERS:
+        while len(seen.answers) < len(afterwards.answers) + 2 * at_once:
             assert seen.failures == afterwards.failures
             time.sleep(0.05)
     print(result.report())
@@ -218,9 +218,10 @@ def test_a_slow_model_never_gets_a_caller(served: ServedModels):
 
 
 def test_a_model_that_is_slow_with_real_callers_alone_raises_the_latency_alarm(served: ServedModels):
+    """Of more callers than it can answer within a second a slow model sheds some, so here there are two."""
     package = served.register(KIND, image=FAULTY, environment={"FAULT": "slow", "UNREHEARSED": "1"})
 
-    result = broken(served, package)
+    result = broken(served, package, at_once=2)
 
     assert "ModelLatency" in result.execution.cause
     assert min(result.seen.milliseconds(result.new)) > SLOW_SECONDS * 1000
@@ -266,7 +267,7 @@ def test_a_canary_gives_a_bad_model_half_of_the_callers_and_the_alarm_takes_them
     scaled_to(served, 2)
     package = served.register(KIND, image=FAULTY, environment={"FAULT": "slow", "UNREHEARSED": "1"})
 
-    result = broken(served, package)
+    result = broken(served, package, at_once=2)
 
     assert "ModelLatency" in result.execution.cause
     assert result.seen.milliseconds(result.new)
@@ -280,7 +281,7 @@ def test_going_back_from_a_slow_live_model_is_not_stopped_by_its_own_alarm(serve
     slow = served.register(KIND, image=FAULTY, environment={"FAULT": "slow", "UNREHEARSED": "1"})
     assert served.promote(KIND, slow).status == "SUCCEEDED"  # nobody asked it, so no alarm had data
 
-    with callers(served) as seen:
+    with callers(served, at_once=2) as seen:
         until_alarm(served)
         back = served.execute("PromoteModel", {"kind": KIND, "version": "previous", "reason": "slow"})
 
