@@ -110,10 +110,13 @@ def run_command(environment: Mapping[str, str], build: Path) -> str:
     """The whole command; the sentence that says what it did. Raises InvalidOption, RollbackFailed."""
     options = RollbackOptions.from_environment(environment)
     where, client = find_cloud(options, environment, build)
-    started = time.monotonic()
+    started, said = time.monotonic(), ""
 
-    def say(text: str) -> None:
-        print(f"[{time.monotonic() - started:6.1f} s]   {text}", flush=True)
+    def say(state: str) -> None:
+        nonlocal said
+        if state != said:  # a state that looks again and again is said once
+            print(f"[{time.monotonic() - started:6.1f} s]   {state}", flush=True)
+        said = state
 
     print(f"rolling {options.kind} back to version {options.version} on {where}", flush=True)
     output = roll_back(options, client, say=say).output
