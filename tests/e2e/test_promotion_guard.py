@@ -295,7 +295,13 @@ def test_going_back_from_a_slow_live_model_is_not_stopped_by_its_own_alarm(serve
 
 
 def scaled_to(served: ServedModels, count: int) -> None:
-    """As a scaling policy does it, which here no alarm does meanwhile."""
+    """As a scaling policy does it; that itself is suspended, as it would bring an endpoint with so little traffic back."""
+    served.cloud.client("application-autoscaling").register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId=f"endpoint/{ENDPOINT}/variant/live",
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        SuspendedState={"DynamicScalingInSuspended": True, "DynamicScalingOutSuspended": True},
+    )
     served.cloud.client("sagemaker").update_endpoint_weights_and_capacities(
         EndpointName=ENDPOINT, DesiredWeightsAndCapacities=[{"VariantName": "live", "DesiredInstanceCount": count}]
     )
