@@ -201,6 +201,11 @@ def parse_timestamp(text: str) -> datetime:
     return _checked_time(_parsed_time(text))
 
 
+def check_device_id(value: object) -> None:
+    """InvalidInsight unless `value` can be an insight's device_id."""
+    _check_text("device_id", value)
+
+
 def _refuse(field: str, value: object, rule: str) -> None:
     raise InvalidInsight(record="", field=field, value=value, rule=rule)
 

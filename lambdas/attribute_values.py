@@ -20,9 +20,21 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
 
 
 def from_attribute_value(value: Mapping[str, Any]) -> Any:
-    """Text, a float, a truth value or None; any other kind stays as it came, which no field of an insight accepts."""
+    """JSON's own types, numbers as floats; any other kind stays as it came, which no field of an insight accepts."""
     ((kind, content),) = value.items()
+    if kind == "M":
+        return {name: from_attribute_value(entry) for name, entry in content.items()}
+    if kind == "L":
+        return [from_attribute_value(entry) for entry in content]
     return _READ[kind](content) if kind in _READ else value
+
+
+def from_item(item: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: from_attribute_value(value) for name, value in item.items()}
+
+
+def to_item(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: to_attribute_value(value) for name, value in values.items()}
 
 
 def to_attribute_value(value: Any) -> dict[str, Any]:

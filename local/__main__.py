@@ -61,17 +61,16 @@ def run(options: RunOptions, *, stay_up: bool) -> int:
 
 def _stay_up(cloud: LaptopCloud) -> None:
     """Say how to reach everything, with a token that works now, and wait for Ctrl-C."""
-    from local.api_client import sign_in
-    from local.run import Deployment
+    from local.api_client import USERNAME
+    from local.run import Deployment, sign_in_of
 
     deployment = Deployment.of(cloud)
-    token = sign_in(
-        cloud.client("cognito-idp"),
-        user_pool_id=deployment["IopsApi.UserPoolId"],
-        client_id=deployment["IopsApi.UserPoolClientId"],
-    )
+    sign_in = sign_in_of(cloud, deployment)
+    password = sign_in.new_password()
+    token = sign_in.user_token(password)
     url = cloud.reachable_url(deployment["IopsApi.ApiUrl"]).rstrip("/")
     print(f"\nAPI   {url}")
+    print(f"user  {USERNAME} {password}")
     print(f"AWS   AWS_ENDPOINT_URL={cloud.endpoint_url} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test")
     print(f"ask   curl -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\")
     print(f'           -d \'{{"device_id": "..."}}\' {url}/api/predict/risk')

@@ -37,6 +37,7 @@ START_TIMEOUT_SECONDS = 60.0
 KEPT_FILES = ("calls.jsonl", "roles.json")
 """Records of a run that outlive the cloud; a test reads them."""
 
+HOSTED_SIGN_IN = re.compile(r"^https://[a-z0-9-]+\.auth\.[a-z0-9-]+\.[a-z.]+")
 EXECUTE_API = re.compile(r"^https://(?P<api>[a-z0-9]+)\.execute-api\.[a-z0-9-]+\.[a-z.]+/(?P<rest>.*)$")
 
 
@@ -173,7 +174,9 @@ class LaptopCloud:
         return client_environment(self.endpoint_url)
 
     def reachable_url(self, url: str) -> str:
-        """Where an API's AWS invoke URL is served here (https://<id>.execute-api... resolves in AWS alone)."""
+        """Where an address of AWS is served here: an API's (https://<id>.execute-api...), a user pool's domain."""
+        if HOSTED_SIGN_IN.match(url):
+            return HOSTED_SIGN_IN.sub(self.endpoint_url, url)
         match = EXECUTE_API.match(url)
         if match is None:
             return url

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local.api_client import Answer, post, sign_in
+from local.api_client import Answer, SignIn, post
 from local.cloud import LaptopCloud
 from local.deploy import deploy
 from local.execution import Execution, run_execution
@@ -146,11 +146,8 @@ def require_success(execution: Execution, models: Mapping[str, Mapping[str, Any]
 def predict(cloud: LaptopCloud, deployment: Deployment, execution: Execution, record: RunRecord) -> None:
     """Ask both routes, with a token and once without; raises RunFailed on anything but 200, 200 and 401."""
     url = cloud.reachable_url(deployment["IopsApi.ApiUrl"])
-    token = sign_in(
-        cloud.client("cognito-idp"),
-        user_pool_id=deployment["IopsApi.UserPoolId"],
-        client_id=deployment["IopsApi.UserPoolClientId"],
-    )
+    sign_in = sign_in_of(cloud, deployment)
+    token = sign_in.user_token(sign_in.new_password())
     body = {"device_id": device_to_ask(cloud, deployment, execution.output)}
     answers = [post(url, f"/api/predict/{kind}", body, token=token) for kind in KINDS]
     stranger = post(url, "/api/predict/risk", body, token=None)
@@ -158,6 +155,16 @@ def predict(cloud: LaptopCloud, deployment: Deployment, execution: Execution, re
     record.without_token = stranger.as_record()
     for answer, expected in [*((answer, 200) for answer in answers), (stranger, 401)]:
         require_status(answer, expected)
+
+
+def sign_in_of(cloud: LaptopCloud, deployment: Deployment) -> SignIn:
+    return SignIn(
+        cognito=cloud.client("cognito-idp"),
+        url=cloud.reachable_url(deployment["IopsApi.SignInUrl"]),
+        user_pool_id=deployment["IopsApi.UserPoolId"],
+        dashboard_client_id=deployment["IopsApi.DashboardClientId"],
+        service_client_id=deployment["IopsApi.ServiceClientId"],
+    )
 
 
 def require_status(answer: Answer, expected: int) -> None:

@@ -1,4 +1,4 @@
-"""What must outlive everything else: telemetry, predictions, and the bucket that holds every run's files."""
+"""What must outlive everything else: telemetry, predictions, devices, and the bucket that holds every run's files."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ LAST_ALERT_INDEX = "last-alert"
 
 
 class DataStack(cdk.Stack):
-    """The bucket and the two tables."""
+    """The bucket and the tables."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
         super().__init__(
@@ -28,9 +28,11 @@ class DataStack(cdk.Stack):
         self.bucket = bucket(self, settings)
         self.insights_table = insights_table(self, settings.rules)
         self.predictions_table = predictions_table(self, settings.rules)
+        self.devices_table = devices_table(self, settings.rules)
         cdk.CfnOutput(self, "BucketName", value=self.bucket.bucket_name)
         cdk.CfnOutput(self, "InsightsTableName", value=self.insights_table.table_name)
         cdk.CfnOutput(self, "PredictionsTableName", value=self.predictions_table.table_name)
+        cdk.CfnOutput(self, "DevicesTableName", value=self.devices_table.table_name)
 
 
 def synthesizer(settings: Settings) -> cdk.IStackSynthesizer:
@@ -104,6 +106,7 @@ def insights_table(scope: Construct, rules: StageRules) -> dynamodb.Table:
         "InsightsTable",
         partition_key=_text("device_id"),
         sort_key=_text("timestamp"),
+        stream=dynamodb.StreamViewType.NEW_IMAGE,
         **_table_options(rules),
     )
     table.add_global_secondary_index(
@@ -123,8 +126,14 @@ def predictions_table(scope: Construct, rules: StageRules) -> dynamodb.Table:
         partition_key=_text("device_id"),
         sort_key=_text("predicted_at_id"),
         time_to_live_attribute="expires_at",
+        stream=dynamodb.StreamViewType.NEW_IMAGE,
         **_table_options(rules),
     )
+
+
+def devices_table(scope: Construct, rules: StageRules) -> dynamodb.Table:
+    """The newest state of each device; it follows the streams of the other two and can be made again from them."""
+    return dynamodb.Table(scope, "DevicesTable", partition_key=_text("device_id"), **_table_options(rules))
 
 
 def _text(name: str) -> dynamodb.Attribute:

@@ -99,6 +99,7 @@ class Settings:
     allowed_origins: tuple[str, ...]
     notification_email: str | None
     prediction_days: int  # how long a stored prediction lives
+    client_requests_per_minute: int  # of one Cognito client; an item of a request counts as one
 
     def __post_init__(self) -> None:
         _refuse_wrong_identity(self)
@@ -231,6 +232,7 @@ def _refuse_wrong_numbers(settings: Settings) -> None:
     _between("scan_segments", settings.scan_segments, 1, 1000)
     _between("data_capture_percent", settings.data_capture_percent, 0, 100)
     _between("prediction_days", settings.prediction_days, 1, 3650)
+    _between("client_requests_per_minute", settings.client_requests_per_minute, 100, 10_000_000)
     _between("requests_per_second_per_instance", settings.requests_per_second_per_instance, 0.1, 100_000)
 
 
@@ -238,9 +240,9 @@ def _refuse_wrong_contacts(settings: Settings) -> None:
     if not settings.allowed_origins:
         raise InvalidSetting("allowed_origins", [], "at least one origin such as https://dashboard.example.com")
     for origin in settings.allowed_origins:
-        if origin == "*" and (settings.stage == "prod" or len(settings.allowed_origins) > 1):
-            raise InvalidSetting("allowed_origins", "*", "listed origins; '*' only by itself, and not in stage prod")
-        if origin != "*" and not _ORIGIN.fullmatch(origin):
+        if origin == "*":
+            raise InvalidSetting("allowed_origins", "*", "listed origins: sign-in returns to them, and to nowhere else")
+        if not _ORIGIN.fullmatch(origin):
             raise InvalidSetting(
                 "allowed_origins", origin, "scheme://host[:port] without path, such as https://a.example"
             )

@@ -20,8 +20,8 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NotConnected
 
 from insights.schema import Insight, timestamp_text
+from lambdas.api.problems import ModelFailed, ModelUnavailable
 from lambdas.predict.asking_again import BUDGET_SECONDS, Failure, GiveUp, after_failure
-from lambdas.predict.problems import ModelFailed, ModelUnavailable
 from lambdas.throttling import error_code
 
 logger = Logger(child=True)

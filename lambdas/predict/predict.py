@@ -13,9 +13,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from insights.feature_table import WINDOW_ROWS
 from insights.schema import timestamp_text
+from lambdas.api.problems import TooFewInsights, UnknownDevice
 from lambdas.predict.model_endpoint import ModelEndpoint
 from lambdas.predict.predictions import Predictions
-from lambdas.predict.problems import TooFewInsights, UnknownDevice
 from lambdas.predict.request import PredictionRequest, parse_request
 from lambdas.predict.telemetry import Telemetry, Window, within_window
 
@@ -31,6 +31,8 @@ class PredictEnvironment:
     predictions_table_name: str
     risk_endpoint_name: str
     performance_endpoint_name: str
+    requests_table_name: str
+    client_requests_per_minute: int
     allowed_origins: str
     prediction_days: int = 400
     last_alert_index_name: str = "last-alert"

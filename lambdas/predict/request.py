@@ -1,17 +1,15 @@
-"""The body of a prediction request, checked field by field. API Gateway validates too, the laptop cloud does not."""
+"""The body of a prediction request, checked field by field."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
 from insights.schema import MAX_ID_CHARACTERS, WHOLE_RECORD, Insight, InvalidInsight, parse_timestamp
-from lambdas.predict.problems import BodyTooLarge, InvalidRequest, UnsupportedMediaType
+from lambdas.api.problems import InvalidRequest
 
-LARGEST_BODY_BYTES = 256 * 1024
 MOST_INSIGHTS = 48  # four windows
 _FIELDS = ("device_id", "insights", "last_alert_at")
 
@@ -23,17 +21,6 @@ class PredictionRequest:
     device_id: str
     insights: tuple[Insight, ...] = ()
     last_alert_at: datetime | None = None
-
-
-def read_body(body: str, content_type: str | None) -> object:
-    if content_type and not _is_json(content_type):
-        raise UnsupportedMediaType(f"Content-Type is {content_type!r}; send application/json", field="Content-Type")
-    if len(body.encode("utf-8", "surrogatepass")) > LARGEST_BODY_BYTES:
-        raise BodyTooLarge(f"the body has more than {LARGEST_BODY_BYTES} bytes; send up to {MOST_INSIGHTS} insights")
-    try:
-        return json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest(f"the body is not JSON ({error})", field="body") from error
 
 
 def parse_request(body: object) -> PredictionRequest:
@@ -94,14 +81,5 @@ def _last_alert(value: object, *, before: datetime) -> datetime | None:
     return moment
 
 
-def _is_json(content_type: str) -> bool:
-    media_type = content_type.partition(";")[0].strip().lower()
-    return media_type == "application/json" or media_type.endswith("+json")
-
-
 def _refuse(field: str, rule: str) -> NoReturn:
     raise InvalidRequest(f"field {field}: {rule}", field=field)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number; write null for an unknown value")

@@ -12,8 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from insights.feature_table import WINDOW_ROWS, WINDOW_SPAN
 from insights.schema import LATEST, Insight, InvalidInsight, parse_timestamp, timestamp_text
+from lambdas.api.problems import TelemetryUnavailable
 from lambdas.attribute_values import from_attribute_value
-from lambdas.predict.problems import TelemetryUnavailable
 from lambdas.predict.request import MOST_INSIGHTS
 from lambdas.throttling import is_throttled
 

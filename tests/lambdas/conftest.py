@@ -31,6 +31,8 @@ class Cloud:
     dynamodb: Any
     insights_table: str = "insights"
     predictions_table: str = "predictions"
+    devices_table: str = "devices"
+    requests_table: str = "requests"
     bucket: str = BUCKET
 
     def objects(self, prefix: str = "") -> dict[str, bytes]:
@@ -76,16 +78,21 @@ def cloud(aws_identity: None, aws_client: Any, templates: Mapping[str, dict[str,
     with mock_aws():
         made = Cloud(aws_client("s3"), aws_client("dynamodb"))
         made.s3.create_bucket(Bucket=BUCKET)
-        for resource in templates["IopsData"]["Resources"].values():
-            if resource["Type"] != "AWS::DynamoDB::Table":
-                continue
-            properties = {name: resource["Properties"].get(name) for name in _TABLE_PROPERTIES}
-            is_insights = any(key["AttributeName"] == "timestamp" for key in properties["KeySchema"])
-            made.dynamodb.create_table(
-                TableName=made.insights_table if is_insights else made.predictions_table,
-                **{name: value for name, value in properties.items() if value},
-            )
+        names = {
+            ("device_id", "timestamp"): made.insights_table,
+            ("device_id", "predicted_at_id"): made.predictions_table,
+            ("device_id",): made.devices_table,
+            ("client_minute",): made.requests_table,
+        }
+        for table in (*_tables(templates["IopsData"]), *_tables(templates["IopsApi"])):
+            properties = {name: table[name] for name in _TABLE_PROPERTIES if table.get(name)}
+            key = tuple(entry["AttributeName"] for entry in properties["KeySchema"])
+            made.dynamodb.create_table(TableName=names[key], **properties)
         yield made
+
+
+def _tables(template: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::DynamoDB::Table"]
 
 
 @pytest.fixture

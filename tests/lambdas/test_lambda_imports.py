@@ -20,14 +20,18 @@ HEAVY = ("numpy", "pandas", "numba", "scipy", "sklearn", "xgboost", "pyarrow", "
 def test_every_function_of_the_design_has_a_handler() -> None:
     assert FUNCTIONS == [
         "describe_failure",
+        "describe_models",
         "empty_package_group",
         "export_insights",
+        "give_feedback",
         "ingest_insights",
         "judge_model",
         "predict",
         "prepare_promotion",
         "prepare_run",
+        "read_fleet",
         "summarize_run",
+        "track_devices",
         "verify_endpoint",
         "write_manifest",
     ]

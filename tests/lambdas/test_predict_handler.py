@@ -23,6 +23,8 @@ VARIABLES = {
     "PERFORMANCE_ENDPOINT_NAME": "iops-performance-predictor",
     "ALLOWED_ORIGINS": f"{ORIGIN},https://dashboard.example.com",
     "POWERTOOLS_SERVICE_NAME": "predict",
+    "REQUESTS_TABLE_NAME": "requests",
+    "CLIENT_REQUESTS_PER_MINUTE": "3000",
 }
 
 
@@ -50,7 +52,7 @@ def runtime(cloud: Any, make_insight: Callable[..., Insight], monkeypatch: pytes
     fake = Runtime()
     clients = {"dynamodb": cloud.dynamodb, "sagemaker-runtime": fake}
     monkeypatch.setattr(adapter, "hurried_client", lambda service, **_: clients[service])
-    adapter.application.cache_clear()
+    adapter.api.cache_clear()
     return fake
 
 
@@ -104,7 +106,7 @@ def test_a_base64_body_is_read(call: Callable[..., dict[str, Any]]) -> None:
         ({"body": "/////w==", "isBase64Encoded": True}, 400, "invalid-request", "body"),
         ({"body": {"device_id": "nobody"}}, 404, "unknown-device", "device_id"),
         ({"route": "/api/predict/weather"}, 404, "unknown-route", None),
-        ({"body": '"' + "x" * 300_000 + '"'}, 413, "body-too-large", None),
+        ({"body": '"' + "x" * 1_100_000 + '"'}, 413, "body-too-large", None),
         ({"content_type": "text/csv"}, 415, "unsupported-media-type", "Content-Type"),
     ],
 )
@@ -182,4 +184,4 @@ def test_each_request_leaves_its_metrics_in_the_apps_namespace(
     assert record["Kind"] == "risk"
     assert record["Predictions"] == [1.0]
     call({"device_id": "nobody"})
-    assert emitted(capsys)["PredictionsRefused"] == [1.0]
+    assert emitted(capsys)["RequestsRefused"] == [1.0]

@@ -102,6 +102,8 @@ def test_an_invoke_url_of_aws_is_reachable_here() -> None:
     cloud = LaptopCloud(Path("/nonexistent"), port=4999)
     url = cloud.reachable_url("https://3a0ca836.execute-api.us-east-1.amazonaws.com/v1/")
     assert url == "http://127.0.0.1:4999/_aws/execute-api/3a0ca836/v1/"
+    sign_in = "https://iops-insights-000000000000.auth.us-east-1.amazoncognito.com"
+    assert cloud.reachable_url(f"{sign_in}/oauth2/token") == "http://127.0.0.1:4999/oauth2/token"
     assert cloud.reachable_url("http://example.com/") == "http://example.com/"
 
 

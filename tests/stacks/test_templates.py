@@ -148,7 +148,7 @@ def test_replaced_models_and_configurations_are_retained_and_have_no_physical_na
 def test_the_tables_survive_in_production_and_are_recoverable_everywhere(synthesise: Callable[..., Assembly]):
     for stage in ("dev", "prod", "local"):
         tables = resources(synthesise(stage=stage).templates["IopsData"], "AWS::DynamoDB::Table")
-        assert len(tables) == 2
+        assert len(tables) == 3
         for table in tables.values():
             recovery = table["Properties"]["PointInTimeRecoverySpecification"]
             assert recovery["PointInTimeRecoveryEnabled"] is True

@@ -42,8 +42,16 @@ class InvalidRequest(Problem):
     status, name, title = 400, "invalid-request", "The request is not valid"
 
 
+class MissingScope(Problem):
+    status, name, title = 403, "missing-scope", "The token does not allow this"
+
+
 class UnknownDevice(Problem):
     status, name, title = 404, "unknown-device", "No insight of this device is stored"
+
+
+class UnknownPrediction(Problem):
+    status, name, title = 404, "unknown-prediction", "No such prediction is stored"
 
 
 class UnknownRoute(Problem):
@@ -62,8 +70,16 @@ class UnsupportedMediaType(Problem):
     status, name, title = 415, "unsupported-media-type", "The request body must be JSON"
 
 
+class TooManyRequests(Problem):
+    status, name, title = 429, "too-many-requests", "This client has used up its requests of the minute"
+
+
 class ModelUnavailable(Problem):
     status, name, title = 503, "model-unavailable", "The model cannot answer at the moment"
+
+
+class StoreUnavailable(Problem):
+    status, name, title = 503, "store-unavailable", "The store cannot be read or written at the moment"
 
 
 class TelemetryUnavailable(Problem):

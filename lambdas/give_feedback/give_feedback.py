@@ -1,0 +1,93 @@
+"""What really happened, kept with the prediction that it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from insights.schema import MAX_ID_CHARACTERS, RISK_LEVELS, timestamp_text
+from lambdas.api.problems import UnknownPrediction
+from lambdas.api.queries import device_id_of, refuse
+from lambdas.attribute_values import to_attribute_value
+from lambdas.throttling import error_code
+
+LONGEST_COMMENT: Final = 500
+OUTCOMES: Final = ("risk_level", "performance_score")
+_FIELDS: Final = ("device_id", "prediction_id", *OUTCOMES, "comment")
+
+
+@dataclass(frozen=True)
+class FeedbackEnvironment:
+    predictions_table_name: str
+    requests_table_name: str
+    client_requests_per_minute: int
+    allowed_origins: str
+
+
+def give_feedback(
+    body: object,
+    *,
+    given_by: str,
+    table: str,
+    dynamodb: Any,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> dict[str, Any]:
+    """The stored feedback. The same request again writes the same over itself: a client may repeat it as it likes."""
+    given = parse_feedback(body)
+    prediction_id = given["prediction_id"]
+    feedback = {**given, "given_by": given_by, "given_at": timestamp_text(now())}
+    try:
+        dynamodb.update_item(
+            TableName=table,
+            Key={"device_id": {"S": given["device_id"]}, "predicted_at_id": {"S": prediction_id}},
+            UpdateExpression="SET feedback = :feedback",
+            ConditionExpression="attribute_exists(predicted_at_id)",
+            ExpressionAttributeValues={":feedback": to_attribute_value(feedback)},
+        )
+    except ClientError as error:
+        if error_code(error) != "ConditionalCheckFailedException":
+            raise
+        raise UnknownPrediction(
+            f"device {given['device_id']!r} has no prediction {prediction_id!r}; take both from a prediction's answer",
+            field="prediction_id",
+        ) from error
+    return feedback
+
+
+def parse_feedback(body: object) -> dict[str, Any]:
+    """Every field, null where it was left out."""
+    if not isinstance(body, Mapping):
+        refuse("body", 'it must be a JSON object such as {"device_id": "...", "prediction_id": "...", ...}')
+    for name in body:
+        if name not in _FIELDS:
+            refuse(str(name)[:MAX_ID_CHARACTERS], f"no such field; known are {', '.join(_FIELDS)}")
+    device_id = device_id_of(body)
+    prediction_id = body.get("prediction_id")
+    if not isinstance(prediction_id, str) or not 1 <= len(prediction_id) <= MAX_ID_CHARACTERS:
+        refuse("prediction_id", f"it must be text of 1 to {MAX_ID_CHARACTERS} characters, as a prediction gave it")
+    _check_outcomes(body)
+    comment = body.get("comment")
+    if comment is not None and (not isinstance(comment, str) or len(comment) > LONGEST_COMMENT):
+        refuse("comment", f"it must be text of at most {LONGEST_COMMENT} characters, or null")
+    score = body.get("performance_score")
+    return {
+        "device_id": device_id,
+        "prediction_id": prediction_id,
+        "risk_level": body.get("risk_level"),
+        "performance_score": None if score is None else float(score),
+        "comment": comment,
+    }
+
+
+def _check_outcomes(body: Mapping[str, Any]) -> None:
+    level, score = (body.get(name) for name in OUTCOMES)
+    if level is None and score is None:
+        refuse("risk_level", f"give at least one outcome: {' or '.join(OUTCOMES)}")
+    if level is not None and (not isinstance(level, str) or level not in RISK_LEVELS):
+        refuse("risk_level", f"it must be one of {', '.join(RISK_LEVELS)}, or null")
+    if score is not None and (isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 100):
+        refuse("performance_score", "it must be a number from 0 to 100, or null")
