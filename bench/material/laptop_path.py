@@ -20,17 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from bench.material.tuned import silent
-from local.api_client import sign_in
 from local.cloud import LaptopCloud
-from local.deploy import deploy
+from local.deploy import App, deploy
 from local.processes import free_port
-from local.run import Deployment, load_insights
+from local.run import Deployment, load_insights, sign_in_of
 from local.settings import HOST
 from tests.e2e.served_models import ServedModels, train_models
 
 KIND = "risk"
 PROBES = Path(__file__).parent.parent / "probes"
 STARTS_WITHIN_SECONDS = 60
+UNLIMITED = "client_requests_per_minute=10000000"  # one client asks for all that is measured
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def laptop_path(folder: Path) -> Iterator[LaptopPath]:
     with silent():
         models = train_models(folder / "trained")
     with LaptopCloud(folder / "cloud", port=0) as cloud:
-        deploy(cloud)
+        deploy(cloud, app=App(context=("stage=local", UNLIMITED)))
         deployment = Deployment.of(cloud)
         served = ServedModels(cloud, deployment, models)
         served.make_live(KIND)
@@ -83,11 +83,7 @@ def laptop_path(folder: Path) -> Iterator[LaptopPath]:
             yield LaptopPath(
                 served=served,
                 device_id=json.loads(fleet.read_text())[-1]["device_id"],
-                token=sign_in(
-                    cloud.client("cognito-idp"),
-                    user_pool_id=deployment["IopsApi.UserPoolId"],
-                    client_id=deployment["IopsApi.UserPoolClientId"],
-                ),
+                token=sign_in_of(cloud, deployment).service_token(),
                 api_path=url.path.rstrip("/"),
                 container_port=port,
             )
