@@ -18,8 +18,8 @@ LABEL_SOURCES: Final = ("auto", "operator")
 MAX_ID_CHARACTERS: Final = 128
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
-# DynamoDB keeps no number nearer to zero than 1E-130; nothing measured is anywhere near this.
-SMALLEST_NUMBER: Final = 1e-100
+# Nothing measured is anywhere near this, and no ratio of two valid numbers leaves the range of the model's 32-bit floats.
+SMALLEST_NUMBER: Final = 1e-12
 WHOLE_RECORD: Final = "(record)"
 
 
@@ -54,9 +54,9 @@ class NumberRule(NamedTuple):
     zero: bool = True
 
     def sentence(self) -> str:
-        low = "from 0" if self.zero else "above 0"
+        low = f"0 or from {SMALLEST_NUMBER:g}" if self.zero else f"from {SMALLEST_NUMBER:g}"
         null = ", or null when unknown" if self.nullable else ""
-        return f"it must be a finite number {low} to {self.high:g} ({self.unit}){null}"
+        return f"it must be a finite number, {low} to {self.high:g} ({self.unit}){null}"
 
 
 NUMBER_RULES: Final = (

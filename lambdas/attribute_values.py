@@ -7,9 +7,10 @@ floats on both sides.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
-from insights.schema import SMALLEST_NUMBER
+# Naming rules and data types: Number. What is nearer to zero is refused.
+SMALLEST_NUMBER: Final = 1e-130
 
 _READ: Mapping[str, Callable[[Any], Any]] = {
     "S": lambda text: text,
@@ -44,7 +45,6 @@ def to_attribute_value(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
         return {"S": value}
     if isinstance(value, int | float):
-        # DynamoDB refuses what is nearer to zero than 1E-130 (Naming rules and data types: Number).
         return {"N": repr(value) if abs(value) >= SMALLEST_NUMBER else "0"}
     if isinstance(value, Mapping):
         return {"M": {name: to_attribute_value(entry) for name, entry in value.items()}}

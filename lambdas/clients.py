@@ -15,6 +15,8 @@ from botocore.session import Session
 
 # Standard mode: three attempts with full jitter inside one call; what outlasts it meets lambdas.throttling.
 _PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=60)
+# A prediction of many items reads that many queries side by side (lambdas.predict.telemetry); fewer would be made anew.
+_MOST_CONNECTIONS = 16
 
 
 @cache
@@ -35,6 +37,7 @@ def hurried_client(
             connect_timeout=connect_timeout_seconds,
             read_timeout=read_timeout_seconds,
             parameter_validation=False,
+            max_pool_connections=_MOST_CONNECTIONS,
         ),
     )
 

@@ -52,6 +52,10 @@ class Api:
     def resolve(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         return self._app.resolve(event, context)
 
+    @property
+    def path(self) -> str:
+        return str(self._event.path)
+
     def body(self) -> object:
         return body_of(self._event)
 

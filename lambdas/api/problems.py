@@ -22,7 +22,7 @@ class Problem(Exception):
         self.field = field
         self.retry_after_seconds = retry_after_seconds
 
-    def to_json(self, instance: str) -> str:
+    def to_dict(self, instance: str) -> dict[str, Any]:
         body: dict[str, Any] = {
             "type": _TYPE_PREFIX + self.name,
             "title": self.title,
@@ -32,7 +32,10 @@ class Problem(Exception):
         }
         if self.field is not None:
             body["field"] = self.field
-        return json.dumps(body)
+        return body
+
+    def to_json(self, instance: str) -> str:
+        return json.dumps(self.to_dict(instance))
 
     def headers(self) -> dict[str, str | list[str]]:
         return {} if self.retry_after_seconds is None else {"Retry-After": str(self.retry_after_seconds)}
@@ -78,6 +81,10 @@ class ModelUnavailable(Problem):
     status, name, title = 503, "model-unavailable", "The model cannot answer at the moment"
 
 
+class ModelDown(ModelUnavailable):
+    """The endpoint exists and gave no answer; a missing one is a ModelUnavailable only."""
+
+
 class StoreUnavailable(Problem):
     status, name, title = 503, "store-unavailable", "The store cannot be read or written at the moment"
 
@@ -89,4 +96,4 @@ class TelemetryUnavailable(Problem):
 class ModelFailed(Problem):
     """The model refused or garbled a valid request: a fault of this service, never of its caller."""
 
-    name, title = "model-failed", "The model did not answer as it should"
+    status, name, title = 503, "model-failed", "The model did not answer as it should"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -11,24 +12,30 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.api.application import METRICS_NAMESPACE, Api
+from lambdas.api.caller import Caller
 from lambdas.api.client_limit import ClientLimit
 from lambdas.clients import hurried_client
 from lambdas.environment import read_environment
-from lambdas.predict.asking_again import CONNECT_SECONDS, READ_SECONDS
+from lambdas.predict.asking_again import BUDGET_SECONDS, CONNECT_SECONDS, READ_SECONDS
+from lambdas.predict.circuit import Circuit
 from lambdas.predict.model_endpoint import ModelEndpoint
-from lambdas.predict.predict import NOT_STORED, PredictEnvironment, predict
+from lambdas.predict.predict import NOT_STORED, Parts, PredictEnvironment, predict, predict_items
 from lambdas.predict.predictions import Predictions
+from lambdas.predict.request import PredictionRequest, parse_body
 from lambdas.predict.telemetry import Telemetry
 
 # A table's call ends within 2 x (1 + 1) s. At worst there are five waits for one (the caller's count, the window's pages
 # and the alerts side by side, the alerts again, the store; a second page is rare) and the endpoint's 1.8 s: before the
-# function's 25 s and API Gateway's 29 s.
+# function's 25 s and API Gateway's 29 s. A hundred items have thirteen rounds of windows and four of the store.
 TABLE_CLIENT: Final = {"connect_timeout_seconds": 1.0, "read_timeout_seconds": 1.0, "most_attempts": 2}
 ENDPOINT_CLIENT: Final = {
     "connect_timeout_seconds": CONNECT_SECONDS,
     "read_timeout_seconds": READ_SECONDS,
     "most_attempts": 1,
 }
+# Items are one call of up to a hundred windows, each some milliseconds of the container's time.
+ITEMS_CLIENT: Final = {**ENDPOINT_CLIENT, "read_timeout_seconds": 4.0}
+ITEMS_BUDGET_SECONDS: Final = 4.2
 # What the store may take after the answer: the endpoint is not asked again at the cost of the prediction's record.
 STORE_SECONDS: Final = 4.0
 
@@ -43,27 +50,44 @@ def api() -> Api:
     limit = ClientLimit(environment.requests_table_name, environment.client_requests_per_minute, dynamodb)
     made = Api(allowed_origins=environment.allowed_origins, metrics=metrics, limit=limit)
 
-    def answer(kind: str) -> dict[str, Any]:
-        metrics.add_dimension(name="Kind", value=kind)
-        answered = predict(
-            kind,
-            made.body(),
+    circuits = {kind: Circuit() for kind in ("risk", "performance")}
+
+    def parts(kind: str, *, many: bool) -> Parts:
+        client = hurried_client("sagemaker-runtime", **(ITEMS_CLIENT if many else ENDPOINT_CLIENT))
+        return Parts(
             telemetry=Telemetry(environment.insights_table_name, environment.last_alert_index_name, dynamodb),
             endpoint=ModelEndpoint(
                 environment.endpoint_of(kind),
-                hurried_client("sagemaker-runtime", **ENDPOINT_CLIENT),
+                client,
                 lambda: made.remaining_seconds() - STORE_SECONDS,
+                budget_seconds=ITEMS_BUDGET_SECONDS if many else BUDGET_SECONDS,
             ),
             predictions=Predictions(environment.predictions_table_name, environment.prediction_days, dynamodb),
+            circuit=circuits[kind],
         )
-        metrics.add_metric(name="Predictions", unit=MetricUnit.Count, value=1)
-        if NOT_STORED in answered["warnings"]:
-            metrics.add_metric(name="PredictionsNotStored", unit=MetricUnit.Count, value=1)
-        return answered
 
-    made.route("POST", "/api/predict/risk", lambda _: answer("risk"), scope="predict")
-    made.route("POST", "/api/predict/performance", lambda _: answer("performance"), scope="predict")
+    def answer(kind: str, caller: Caller) -> dict[str, Any]:
+        metrics.add_dimension(name="Kind", value=kind)
+        request = parse_body(made.body())
+        if isinstance(request, PredictionRequest):
+            answered = predict(kind, request, parts=parts(kind, many=False))
+            count_predictions([answered])
+            return answered
+        made.count(caller, len(request) - 1)  # the request itself is counted already
+        results = predict_items(kind, request, parts=parts(kind, many=True), instance=made.path)
+        count_predictions([result["prediction"] for result in results if result["status"] == 200])
+        return {"results": results}
+
+    made.route("POST", "/api/predict/risk", lambda caller: answer("risk", caller), scope="predict")
+    made.route("POST", "/api/predict/performance", lambda caller: answer("performance", caller), scope="predict")
     return made
+
+
+def count_predictions(answers: Sequence[Mapping[str, Any]]) -> None:
+    metrics.add_metric(name="Predictions", unit=MetricUnit.Count, value=len(answers))
+    unstored = sum(NOT_STORED in answer["warnings"] for answer in answers)
+    if unstored:
+        metrics.add_metric(name="PredictionsNotStored", unit=MetricUnit.Count, value=unstored)
 
 
 @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST)

@@ -1,4 +1,4 @@
-"""The model behind a SageMaker endpoint: one window in, its prediction out, every trouble translated here."""
+"""The model behind a SageMaker endpoint: windows in, their predictions out, every trouble translated here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from aws_lambda_powertools import Logger
 from botocore.exceptions import (
@@ -19,8 +19,9 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as NotConnected
 
-from insights.schema import Insight, timestamp_text
-from lambdas.api.problems import ModelFailed, ModelUnavailable
+from insights.feature_table import FEATURE_NAMES
+from insights.schema import RISK_LEVELS, Insight, timestamp_text
+from lambdas.api.problems import ModelDown, ModelFailed, ModelUnavailable
 from lambdas.predict.asking_again import BUDGET_SECONDS, Failure, GiveUp, after_failure
 from lambdas.throttling import error_code
 
@@ -44,16 +45,31 @@ _CODES = {
     "InternalDependencyException": (Failure.DOWN, _DOWN),
     "503": (Failure.DOWN, _DOWN),
 }
+_INTERVAL = ("lower", "upper", "level")
 _NO_CONNECTION = (NotConnected, HTTPClientError, IncompleteReadError)
 
 
-def request_body(rows: Sequence[Insight], last_alert_at: datetime | None) -> str:
-    """The one window that the container is asked about."""
-    instance = {
-        "insights": [row.to_json() for row in rows],
-        "last_alert_at": timestamp_text(last_alert_at) if last_alert_at else None,
-    }
-    return json.dumps({"instances": [instance]})
+# A model that garbles its answers is mended by people.
+_GARBLED_SECONDS = 60
+
+
+class Instance(NamedTuple):
+    """One window that the container is asked about; `rows` oldest first."""
+
+    rows: Sequence[Insight]
+    last_alert_at: datetime | None
+
+    def to_json(self) -> str:
+        last_alert_at = timestamp_text(self.last_alert_at) if self.last_alert_at else None
+        return json.dumps({"insights": [row.to_json() for row in self.rows], "last_alert_at": last_alert_at})
+
+
+class ModelAnswer(NamedTuple):
+    """A prediction for each window in order, the package that made them and the variant that answered."""
+
+    predictions: list[dict[str, Any]]
+    model_version: str
+    variant: str | None
 
 
 @dataclass(frozen=True)
@@ -63,16 +79,28 @@ class ModelEndpoint:
     name: str
     sagemaker_runtime: Any
     remaining_seconds: Callable[[], float]
+    budget_seconds: float = BUDGET_SECONDS
     sleep: Callable[[float], None] = time.sleep
     fraction: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
 
-    def ask(self, rows: Sequence[Insight], last_alert_at: datetime | None) -> tuple[dict[str, Any], str]:
-        """The prediction for the newest row, and the package that made it."""
-        return self._prediction(self._answer(request_body(rows, last_alert_at)))
+    def ask(self, kind: str, instances: Sequence[str]) -> ModelAnswer:
+        """One call for all windows, each given as the JSON text of an Instance."""
+        text, variant = self._answer(f'{{"instances": [{", ".join(instances)}]}}')
+        try:
+            answer = json.loads(text, parse_constant=_refuse_constant)
+            predictions, version = list(answer["predictions"]), str(answer["model_version"])
+            if len(predictions) != len(instances):
+                raise ValueError(f"{len(predictions)} predictions for {len(instances)} windows")
+            return ModelAnswer([checked_prediction(kind, given) for given in predictions], version, variant)
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise ModelFailed(
+                f"the model at the endpoint {self.name} gave an answer that cannot be read",
+                retry_after_seconds=_GARBLED_SECONDS,
+            ) from error
 
-    def _answer(self, body: str) -> bytes:
-        deadline = self.clock() + min(BUDGET_SECONDS, self.remaining_seconds())
+    def _answer(self, body: str) -> tuple[bytes, str | None]:
+        deadline = self.clock() + min(self.budget_seconds, self.remaining_seconds())
         failures = 0
         while True:
             try:
@@ -81,12 +109,11 @@ class ModelEndpoint:
                 failures += 1
                 self._wait_or_give_up(error, failures, deadline - self.clock())
 
-    def _call(self, body: str) -> bytes:
+    def _call(self, body: str) -> tuple[bytes, str | None]:
         response = self.sagemaker_runtime.invoke_endpoint(
             EndpointName=self.name, ContentType="application/json", Accept="application/json", Body=body
         )
-        answer: bytes = response["Body"].read()
-        return answer
+        return response["Body"].read(), response.get("InvokedProductionVariant")
 
     def _wait_or_give_up(self, error: Exception, failures: int, remaining_seconds: float) -> None:
         failure, told = self._understood(error)
@@ -95,7 +122,7 @@ class ModelEndpoint:
         )
         if isinstance(decision, GiveUp):
             logger.warning("the endpoint gave no prediction", extra={"endpoint": self.name, "why": decision.reason})
-            self._refuse(told, error)
+            self._refuse(failure, told, error)
         self.sleep(decision.wait_seconds)
 
     def _understood(self, error: Exception) -> tuple[Failure, tuple[str, int]]:
@@ -114,20 +141,38 @@ class ModelEndpoint:
             return Failure.SHED, _BUSY
         if status >= 500:
             return Failure.FAILED, _FAILED
-        raise ModelFailed(f"the model at the endpoint {self.name} refused a request that this service built") from error
+        raise ModelFailed(
+            f"the model at the endpoint {self.name} refused a request that this service built",
+            retry_after_seconds=_GARBLED_SECONDS,
+        ) from error
 
-    def _refuse(self, told: tuple[str, int], error: Exception) -> NoReturn:
+    def _refuse(self, failure: Failure, told: tuple[str, int], error: Exception) -> NoReturn:
         text, seconds = told
-        raise ModelUnavailable(
+        problem = ModelUnavailable if failure is Failure.FINAL else ModelDown
+        raise problem(
             f"{text.format(endpoint=self.name)}; ask again in {seconds} s", retry_after_seconds=seconds
         ) from error
 
-    def _prediction(self, text: bytes) -> tuple[dict[str, Any], str]:
-        try:
-            answer = json.loads(text, parse_constant=_refuse_constant)
-            return dict(answer["predictions"][0]), str(answer["model_version"])
-        except (ValueError, LookupError, TypeError) as error:
-            raise ModelFailed(f"the model at the endpoint {self.name} gave an answer that cannot be read") from error
+
+def checked_prediction(kind: str, given: Any) -> dict[str, Any]:
+    """The prediction if it holds what the API answers; ValueError, LookupError or TypeError otherwise."""
+    prediction = dict(given)
+    if kind == "risk":
+        probabilities = [prediction["probabilities"][level] for level in RISK_LEVELS]
+        if prediction["risk_level"] not in RISK_LEVELS:
+            raise ValueError(prediction["risk_level"])
+        numbers = [prediction["confidence"], *probabilities]
+    else:
+        interval = prediction["interval"]
+        numbers = [prediction["confidence"], prediction["performance_score"], *(interval[end] for end in _INTERVAL)]
+    for reason in prediction.get("contributions", []):
+        numbers += [reason["contribution"], 0.0 if reason["value"] is None else reason["value"]]
+        if reason["feature"] not in FEATURE_NAMES:
+            raise ValueError(reason["feature"])
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise ValueError(number)
+    return prediction
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -1,25 +1,24 @@
-"""One prediction: the device's window, the model's answer about it, stored before it is given."""
+"""Predictions: the devices' windows, the model's answer about them, explained and stored before it is given."""
 
 from __future__ import annotations
 
+import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from aws_lambda_powertools import Logger
-from botocore.exceptions import BotoCoreError, ClientError
-
+from insights.explanations import explained
 from insights.feature_table import WINDOW_ROWS
 from insights.schema import timestamp_text
-from lambdas.api.problems import TooFewInsights, UnknownDevice
-from lambdas.predict.model_endpoint import ModelEndpoint
+from lambdas.api.problems import Problem, TooFewInsights, UnknownDevice
+from lambdas.predict.circuit import Circuit
+from lambdas.predict.model_endpoint import Instance, ModelAnswer, ModelEndpoint
 from lambdas.predict.predictions import Predictions
-from lambdas.predict.request import PredictionRequest, parse_request
+from lambdas.predict.request import PredictionRequest
 from lambdas.predict.telemetry import Telemetry, Window, within_window
 
-logger = Logger(child=True)
 # Medians, slopes and variances of fewer rows say nothing about where a device is heading.
 FEWEST_ROWS = 3
 NOT_STORED = "the prediction could not be stored; it will be missing from the device's history"
@@ -41,39 +40,99 @@ class PredictEnvironment:
         return self.risk_endpoint_name if kind == "risk" else self.performance_endpoint_name
 
 
-def predict(
-    kind: str,
-    body: object,
-    *,
-    telemetry: Telemetry,
-    endpoint: ModelEndpoint,
-    predictions: Predictions,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    new_suffix: Callable[[], str] = lambda: secrets.token_hex(4),
-) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a prediction is made with."""
+
+    telemetry: Telemetry
+    endpoint: ModelEndpoint
+    predictions: Predictions
+    circuit: Circuit
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    new_suffix: Callable[[], str] = lambda: secrets.token_hex(4)
+
+
+def predict(kind: str, request: PredictionRequest, *, parts: Parts) -> dict[str, Any]:
     """The API's answer to a `kind` request; raises a Problem where there is none."""
-    request = parse_request(body)
-    window = _window(request, telemetry)
+    (outcome,) = _outcomes(kind, [request], parts)
+    if isinstance(outcome, Problem):
+        raise outcome
+    return outcome
+
+
+def predict_items(
+    kind: str, requests: Sequence[PredictionRequest | Problem], *, parts: Parts, instance: str
+) -> list[dict[str, Any]]:
+    """Each item's own status with its prediction or problem, in the order asked; a wrong one harms no other."""
+    valid = [request for request in requests if isinstance(request, PredictionRequest)]
+    outcomes = iter(_outcomes(kind, valid, parts))
+    found = [next(outcomes) if isinstance(request, PredictionRequest) else request for request in requests]
+    return [
+        {"status": outcome.status, "problem": outcome.to_dict(instance)}
+        if isinstance(outcome, Problem)
+        else {"status": 200, "prediction": outcome}
+        for outcome in found
+    ]
+
+
+def _outcomes(kind: str, requests: Sequence[PredictionRequest], parts: Parts) -> list[dict[str, Any] | Problem]:
+    """All windows side by side, then one call to the endpoint for those there are, then one store of its answers."""
+    windows = parts.telemetry.side_by_side(lambda request: _window_or_problem(request, parts.telemetry), requests)
+    asked = [window for window in windows if isinstance(window, Window)]
+    answers = iter(_answers(kind, asked, parts) if asked else ())
+    return [next(answers) if isinstance(window, Window) else window for window in windows]
+
+
+def _answers(kind: str, windows: Sequence[Window], parts: Parts) -> list[dict[str, Any]]:
+    instances = [Instance(window.rows, window.last_alert_at).to_json() for window in windows]
+    told = parts.circuit.call(lambda: parts.endpoint.ask(kind, instances))
+    predicted_at = parts.now()
+    answers = [
+        _answer(kind, window, prediction, told, predicted_at, parts.new_suffix(), instance)
+        for window, prediction, instance in zip(windows, told.predictions, instances, strict=True)
+    ]
+    unstored = parts.predictions.store(answers, predicted_at=predicted_at)
+    for answer in answers:
+        if answer["prediction_id"] in unstored:
+            answer["warnings"].append(NOT_STORED)
+    return answers
+
+
+def _answer(
+    kind: str,
+    window: Window,
+    prediction: dict[str, Any],
+    told: ModelAnswer,
+    predicted_at: datetime,
+    suffix: str,
+    instance: str,
+) -> dict[str, Any]:
     recent = within_window(window.rows)
-    _check_length(request.device_id, len(recent))
-    prediction, model_version = endpoint.ask(window.rows, window.last_alert_at)
-    predicted_at = now()
-    answer = {
-        "device_id": request.device_id,
+    speaks_for = f"{prediction['risk_level']} risk" if kind == "risk" else "a good score"
+    contributions, explanation = explained(prediction.get("contributions", []), recent, answer=speaks_for)
+    return {
+        "device_id": recent[-1].device_id,
         "kind": kind,
         "as_of": timestamp_text(recent[-1].timestamp),
         "predicted_at": timestamp_text(predicted_at),
         **prediction,
-        "model_version": model_version,
-        "prediction_id": f"{timestamp_text(predicted_at)}#{kind}#{new_suffix()}",
+        "contributions": contributions,
+        "explanation": explanation,
+        "model_version": told.model_version,
+        "variant": told.variant,
+        "window_sha256": hashlib.sha256(instance.encode()).hexdigest(),
+        "prediction_id": f"{timestamp_text(predicted_at)}#{kind}#{suffix}",
         "warnings": _warnings(window, len(recent)),
     }
+
+
+def _window_or_problem(request: PredictionRequest, telemetry: Telemetry) -> Window | Problem:
     try:
-        predictions.store(answer, predicted_at=predicted_at)
-    except (ClientError, BotoCoreError):
-        logger.exception("the prediction was not stored")
-        answer["warnings"] = [*answer["warnings"], NOT_STORED]
-    return answer
+        window = _window(request, telemetry)
+        _check_length(request.device_id, len(within_window(window.rows)))
+    except Problem as problem:
+        return problem
+    return window
 
 
 def _window(request: PredictionRequest, telemetry: Telemetry) -> Window:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from lambdas.attribute_values import to_attribute_value
+from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambdas.attribute_values import to_item
+from lambdas.throttling import Backoff
+
+logger = Logger(child=True)
+Item = dict[str, dict[str, Any]]
+
+
+# DynamoDB API reference, BatchWriteItem: at most 25 put requests.
+BATCH_ITEMS: Final = 25
+# Three further tries of what a batch left over, within a second: the caller waits.
+_LEFT_OVER: Final = Backoff(first_seconds=0.1, longest_seconds=0.4, attempts=3)
 
 
 @dataclass(frozen=True)
@@ -15,12 +28,47 @@ class Predictions:
     table: str
     days_kept: int
     dynamodb: Any
+    backoff: Backoff = _LEFT_OVER
 
-    def store(self, answer: Mapping[str, Any], *, predicted_at: datetime) -> None:
-        """`answer` is the API's; its prediction_id is the sort key. `expires_at` is DynamoDB's time to live (s)."""
-        item = {name: value for name, value in answer.items() if name != "prediction_id"}
-        item["predicted_at_id"] = answer["prediction_id"]
-        item["expires_at"] = int((predicted_at + timedelta(days=self.days_kept)).timestamp())
-        self.dynamodb.put_item(
-            TableName=self.table, Item={name: to_attribute_value(value) for name, value in item.items()}
-        )
+    def store(self, answers: Sequence[Mapping[str, Any]], *, predicted_at: datetime) -> set[str]:
+        """The ids of those that could not be stored, whose caller is told.
+
+        An answer is the API's; its prediction_id is the sort key. `expires_at` is DynamoDB's time to live (s).
+        """
+        expires_at = int((predicted_at + timedelta(days=self.days_kept)).timestamp())
+        items = [_item(answer, expires_at) for answer in answers]
+        if len(items) == 1:
+            return self._unstored(items, self._put)
+        batches = (items[first : first + BATCH_ITEMS] for first in range(0, len(items), BATCH_ITEMS))
+        return set().union(*(self._unstored(batch, self._put_batch) for batch in batches))
+
+    def _unstored(self, items: list[Item], put: Callable[[list[Item]], list[Item]]) -> set[str]:
+        try:
+            left = put(items)
+        except (ClientError, BotoCoreError):
+            logger.exception("predictions were not stored", extra={"count": len(items)})
+            left = items
+        return {item["predicted_at_id"]["S"] for item in left}
+
+    def _put(self, items: list[Item]) -> list[Item]:
+        self.dynamodb.put_item(TableName=self.table, Item=items[0])
+        return []
+
+    def _put_batch(self, items: list[Item]) -> list[Item]:
+        left = self._left_over(items)
+        for delay in self.backoff.delays():
+            if not left:
+                break
+            self.backoff.sleep(delay)
+            left = self._left_over(left)
+        return left
+
+    def _left_over(self, items: list[Item]) -> list[Item]:
+        requests = [{"PutRequest": {"Item": item}} for item in items]
+        answer = self.dynamodb.batch_write_item(RequestItems={self.table: requests})
+        return [request["PutRequest"]["Item"] for request in answer.get("UnprocessedItems", {}).get(self.table, [])]
+
+
+def _item(answer: Mapping[str, Any], expires_at: int) -> Item:
+    stored = {name: value for name, value in answer.items() if name != "prediction_id"}
+    return to_item({**stored, "predicted_at_id": answer["prediction_id"], "expires_at": expires_at})

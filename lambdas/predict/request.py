@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
-from insights.schema import MAX_ID_CHARACTERS, WHOLE_RECORD, Insight, InvalidInsight, parse_timestamp
-from lambdas.api.problems import InvalidRequest
+from insights.schema import WHOLE_RECORD, Insight, InvalidInsight, parse_timestamp
+from lambdas.api.problems import InvalidRequest, Problem
+from lambdas.api.queries import device_id_of
 
 MOST_INSIGHTS = 48  # four windows
+MOST_ITEMS = 100
 _FIELDS = ("device_id", "insights", "last_alert_at")
 
 
@@ -23,22 +25,40 @@ class PredictionRequest:
     last_alert_at: datetime | None = None
 
 
+def parse_body(body: object) -> PredictionRequest | list[PredictionRequest | Problem]:
+    """One request; or those of `items` in their order, with the problem in the place of one that is wrong."""
+    if not isinstance(body, Mapping) or "items" not in body:
+        return parse_request(body)
+    for name in body:
+        if name != "items":
+            _refuse(str(name), "items stand alone; put it into each of them")
+    items = body["items"]
+    if not isinstance(items, list) or not 1 <= len(items) <= MOST_ITEMS:
+        count = f", not {len(items)}" if isinstance(items, list) else ""
+        _refuse("items", f"it must be a list of 1 to {MOST_ITEMS} requests{count}")
+    return [_parsed_item(place, item) for place, item in enumerate(items)]
+
+
+def _parsed_item(place: int, item: object) -> PredictionRequest | Problem:
+    try:
+        return parse_request(item)
+    except InvalidRequest as problem:
+        return InvalidRequest(problem.detail, field=f"items[{place}].{problem.field}")
+
+
 def parse_request(body: object) -> PredictionRequest:
     if not isinstance(body, Mapping):
         _refuse("body", 'it must be a JSON object such as {"device_id": "array-1/nvme0"}')
     for name in body:
         if name not in _FIELDS:
-            _refuse(str(name), f"no such field; known are {', '.join(_FIELDS)}")
+            _refuse(str(name)[:80], f"no such field; known are {', '.join(_FIELDS)}, or items")
     if ("device_id" in body) == ("insights" in body):
         _refuse("device_id", "give exactly one of device_id (a stored device) and insights (your own rows)")
     if "insights" in body:
         return _own_rows(body["insights"], body.get("last_alert_at"))
     if "last_alert_at" in body:
         _refuse("last_alert_at", "it belongs to insights; of a stored device the last alert is known")
-    device_id = body["device_id"]
-    if not isinstance(device_id, str) or not 1 <= len(device_id) <= MAX_ID_CHARACTERS:
-        _refuse("device_id", f"it must be text of 1 to {MAX_ID_CHARACTERS} characters")
-    return PredictionRequest(device_id=device_id)
+    return PredictionRequest(device_id=device_id_of(body))
 
 
 def _own_rows(given: object, last_alert_at: object) -> PredictionRequest:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -18,8 +18,13 @@ from lambdas.predict.request import MOST_INSIGHTS
 from lambdas.throttling import is_throttled
 
 _RETRY_AFTER_SECONDS = 2
-# One more than an invocation needs: a query that outlived a failed invocation does not hold up the next.
-_beside = ThreadPoolExecutor(max_workers=2, thread_name_prefix="last-alert")
+READ_SIDE_BY_SIDE = 8
+# A request's windows, and beside each of them its alerts; together what a client keeps connections for. A single window
+# needs one thread, so that a query that outlived a failed invocation does not hold up the next.
+_windows = ThreadPoolExecutor(max_workers=READ_SIDE_BY_SIDE, thread_name_prefix="window")
+_beside = ThreadPoolExecutor(max_workers=READ_SIDE_BY_SIDE, thread_name_prefix="last-alert")
+Asked = TypeVar("Asked")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +56,11 @@ class Telemetry:
     table: str
     last_alert_index: str
     dynamodb: Any
+
+    def side_by_side(self, read: Callable[[Asked], Found], requests: Sequence[Asked]) -> list[Found]:
+        if len(requests) == 1:
+            return [read(requests[0])]  # nothing to wait beside
+        return list(_windows.map(read, requests))
 
     def window(self, device_id: str) -> Window:
         """Empty rows when nothing is stored of the device."""

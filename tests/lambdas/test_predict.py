@@ -31,10 +31,13 @@ from lambdas.api.problems import (
 )
 from lambdas.ingest_insights.writer import InsightWriter
 from lambdas.predict.asking_again import READ_SECONDS
+from lambdas.predict.circuit import Circuit
 from lambdas.predict.model_endpoint import ModelEndpoint
-from lambdas.predict.predict import NOT_STORED, predict
+from lambdas.predict.predict import NOT_STORED, Parts, predict, predict_items
 from lambdas.predict.predictions import Predictions
+from lambdas.predict.request import parse_body
 from lambdas.predict.telemetry import Telemetry
+from lambdas.throttling import Backoff
 
 NOW = datetime(2026, 3, 2, 11, 1, 2, 345000, tzinfo=UTC)
 PACKAGE = "arn:aws:sagemaker:us-east-1:123456789012:model-package/iops-risk/3"
@@ -44,14 +47,29 @@ PREDICTION = {
     "confidence": 0.6,
     "contributions": [{"feature": "p99_latency", "value": None, "contribution": 0.25}],
 }
+EXPLAINED = [
+    {
+        "feature": "p99_latency",
+        "value": None,
+        "contribution": 0.25,
+        "unit": "ms",
+        "usual": None,
+        "direction": "for",
+    }
+]
+NO_WAIT = Backoff(attempts=2, sleep=lambda _: None)
 MakeInsight = Callable[..., Insight]
+
+
+def told(*predictions: dict[str, Any]) -> bytes:
+    return json.dumps({"predictions": predictions, "model_version": PACKAGE}).encode()
 
 
 class Model:
     """The SageMaker runtime in front of a model that always answers the same, or fails as it is told."""
 
     def __init__(self, answer: bytes | None = None, error: Exception | None = None) -> None:
-        self.answer = answer or json.dumps({"predictions": [PREDICTION], "model_version": PACKAGE}).encode()
+        self.answer = answer or told(PREDICTION)
         self.error = error
         self.requests: list[dict[str, Any]] = []
 
@@ -59,7 +77,7 @@ class Model:
         self.requests.append(request)
         if self.error:
             raise self.error
-        return {"Body": io.BytesIO(self.answer)}
+        return {"Body": io.BytesIO(self.answer), "InvokedProductionVariant": "live"}
 
     @property
     def instance(self) -> dict[str, Any]:
@@ -122,11 +140,10 @@ def asked(
     kind: str = "risk",
     clock: Clock | None = None,
     remaining_seconds: float = 20.0,
+    suffixes: Callable[[], str] = lambda: "0a1b2c3d",
 ) -> dict[str, Any]:
     table, clock = dynamodb or cloud.dynamodb, clock or Clock()
-    return predict(
-        kind,
-        body,
+    parts = Parts(
         telemetry=Telemetry("insights", "last-alert", table),
         endpoint=ModelEndpoint(
             "iops-risk-predictor",
@@ -136,10 +153,15 @@ def asked(
             fraction=lambda: 0.5,
             clock=lambda: clock.now,
         ),
-        predictions=Predictions("predictions", 30, table),
+        predictions=Predictions("predictions", 30, table, NO_WAIT),
+        circuit=Circuit(clock=lambda: clock.now),
         now=lambda: NOW,
-        new_suffix=lambda: "0a1b2c3d",
+        new_suffix=suffixes,
     )
+    request = parse_body(body)
+    if isinstance(request, list):
+        return {"results": predict_items(kind, request, parts=parts, instance="/api/predict/risk")}
+    return predict(kind, request, parts=parts)
 
 
 @pytest.fixture
@@ -160,13 +182,18 @@ def sent_times(model: Model) -> list[str]:
 
 def test_a_stored_device_is_answered_from_its_newest_twelve_rows(cloud: Any, stored: list[Insight]) -> None:
     model = Model()
-    assert asked(cloud, {"device_id": "nvme-1"}, model) == {
+    answer = asked(cloud, {"device_id": "nvme-1"}, model)
+    assert len(answer.pop("window_sha256")) == 64
+    assert answer == {
         "device_id": "nvme-1",
         "kind": "risk",
         "as_of": "2026-03-02T11:35:00.000Z",
         "predicted_at": "2026-03-02T11:01:02.345Z",
         **PREDICTION,
+        "contributions": EXPLAINED,
+        "explanation": ["p99 latency is not known: speaks for high risk."],
         "model_version": PACKAGE,
+        "variant": "live",
         "prediction_id": "2026-03-02T11:01:02.345Z#risk#0a1b2c3d",
         "warnings": [],
     }
@@ -381,6 +408,10 @@ def test_an_endpoint_that_is_missing_throttled_down_or_slow_is_a_503_with_a_time
         Model(answer=b'{"predictions": []}'),
         Model(answer=b'{"predictions": [{"performance_score": NaN}], "model_version": "a"}'),
         Model(answer=b'{"predictions": [{"risk_level": "low"}]}'),
+        Model(answer=told(PREDICTION, PREDICTION)),
+        Model(answer=told({**PREDICTION, "risk_level": "dire"})),
+        Model(answer=told({**PREDICTION, "confidence": "0.6"})),
+        Model(answer=told({**PREDICTION, "contributions": [{"feature": "weather", "value": 1, "contribution": 1}]})),
     ],
 )
 def test_a_model_that_refuses_or_garbles_is_never_the_callers_fault(
@@ -388,7 +419,7 @@ def test_a_model_that_refuses_or_garbles_is_never_the_callers_fault(
 ) -> None:
     with pytest.raises(ModelFailed) as refused:
         asked(cloud, {"device_id": "nvme-1"}, model)
-    assert refused.value.status == 500
+    assert (refused.value.status, refused.value.headers()) == (503, {"Retry-After": "60"})
 
 
 @pytest.mark.parametrize(
@@ -453,7 +484,7 @@ def test_missing_credentials_are_a_bug_and_no_slow_endpoint(cloud: Any, stored: 
 
 
 def test_a_probability_too_small_for_the_store_is_kept_as_zero(cloud: Any, stored: list[Insight]) -> None:
-    tiny = {**PREDICTION, "probabilities": {"low": 1e-200, "high": 1.0}}
+    tiny = {**PREDICTION, "probabilities": {"low": 1e-200, "medium": 0.0, "high": 1.0, "critical": 0.0}}
     model = Model(answer=json.dumps({"predictions": [tiny], "model_version": PACKAGE}).encode())
     answer = asked(cloud, {"device_id": "nvme-1"}, model)
     assert (answer["probabilities"]["low"], answer["warnings"]) == (1e-200, [])
@@ -472,3 +503,105 @@ def test_the_body_is_json_of_a_bounded_size() -> None:
         with pytest.raises(InvalidRequest) as refused:
             read_body(broken, "application/json")
         assert refused.value.field == "body"
+
+
+class ManyModel(Model):
+    """One prediction for each window that it is asked about."""
+
+    def invoke_endpoint(self, **request: Any) -> dict[str, Any]:
+        self.answer = told(*[PREDICTION] * len(json.loads(request["Body"])["instances"]))
+        return super().invoke_endpoint(**request)
+
+
+@pytest.fixture
+def suffixes() -> Callable[[], str]:
+    numbers = iter(range(1000))
+    return lambda: f"{next(numbers):08x}"
+
+
+def test_items_are_answered_each_in_its_place_by_one_call_to_the_endpoint(
+    cloud: Any, stored: list[Insight], make_insight: MakeInsight, suffixes: Callable[[], str]
+) -> None:
+    own = [make_insight("mine", n).to_json() for n in range(4)]
+    items = [
+        {"device_id": "nvme-1"},
+        {"device_id": "nobody"},
+        {"insights": own},
+        {"insights": own[:1]},
+        {"device": "typo"},
+        "no object",
+        {"device_id": "hdd-2"},
+    ]
+    model = ManyModel()
+    results = asked(cloud, {"items": items}, model, suffixes=suffixes)["results"]
+    assert [result["status"] for result in results] == [200, 404, 200, 409, 400, 400, 200]
+    assert [result["prediction"]["device_id"] for result in results if result["status"] == 200] == [
+        "nvme-1",
+        "mine",
+        "hdd-2",
+    ]
+    assert results[4]["problem"]["field"] == "items[4].device"
+    assert results[1]["problem"]["type"] == "urn:iops-insights:problem:unknown-device"
+    assert len(model.requests) == 1
+    assert len(cloud.dynamodb.scan(TableName="predictions")["Items"]) == 3
+
+
+def test_a_hundred_items_are_stored_in_batches(cloud: Any, stored: list[Insight], suffixes: Callable[[], str]) -> None:
+    results = asked(cloud, {"items": [{"device_id": "nvme-1"}] * 100}, ManyModel(), suffixes=suffixes)["results"]
+    assert {result["status"] for result in results} == {200}
+    assert len(cloud.dynamodb.scan(TableName="predictions")["Items"]) == 100
+
+
+def test_items_that_are_all_wrong_ask_no_endpoint(cloud: Any, stored: list[Insight]) -> None:
+    model = ManyModel()
+    assert asked(cloud, {"items": [{}, {"device_id": "nobody"}]}, model)["results"][1]["status"] == 404
+    assert model.requests == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"items": []}, "items"),
+        ({"items": [{"device_id": "nvme-1"}] * 101}, "items"),
+        ({"items": {}}, "items"),
+        ({"items": [{"device_id": "nvme-1"}], "device_id": "nvme-1"}, "device_id"),
+    ],
+)
+def test_a_list_of_items_that_is_none_names_its_field(cloud: Any, body: object, field: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        asked(cloud, body, Model())
+    assert refused.value.field == field
+
+
+class LeavingOver:
+    """A table that takes only the first `taken` requests of each batch."""
+
+    def __init__(self, client: Any, taken: int) -> None:
+        self.client, self.taken = client, taken
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def batch_write_item(self, RequestItems: dict[str, list[Any]]) -> dict[str, Any]:
+        ((table, requests),) = RequestItems.items()
+        if self.taken:
+            self.client.batch_write_item(RequestItems={table: requests[: self.taken]})
+        return {"UnprocessedItems": {table: requests[self.taken :]}}
+
+
+@pytest.mark.parametrize(("taken", "unstored"), [(4, 0), (2, 4), (0, 10)])
+def test_items_that_the_store_does_not_take_are_answered_with_a_warning(
+    cloud: Any, stored: list[Insight], suffixes: Callable[[], str], taken: int, unstored: int
+) -> None:
+    table = LeavingOver(cloud.dynamodb, taken)
+    body = {"items": [{"device_id": "nvme-1"}] * 10}
+    results = asked(cloud, body, ManyModel(), dynamodb=table, suffixes=suffixes)["results"]
+    assert sum(NOT_STORED in result["prediction"]["warnings"] for result in results) == unstored
+    assert len(cloud.dynamodb.scan(TableName="predictions")["Items"]) == 10 - unstored
+
+
+def test_the_windows_hash_is_the_same_for_the_same_window_alone(cloud: Any, stored: list[Insight]) -> None:
+    first, second, other = (
+        asked(cloud, {"device_id": device}, Model())["window_sha256"] for device in ("nvme-1", "nvme-1", "hdd-2")
+    )
+    assert first == second != other

@@ -32,12 +32,24 @@ class Runtime:
     """The SageMaker runtime: what each endpoint answers, or raises."""
 
     def __init__(self) -> None:
+        self.calls = 0
         self.answers: dict[str, Any] = {
-            "iops-risk-predictor": {"risk_level": "low", "confidence": 0.9},
-            "iops-performance-predictor": {"performance_score": 81.5, "confidence": 0.8},
+            "iops-risk-predictor": {
+                "risk_level": "low",
+                "confidence": 0.9,
+                "probabilities": {"low": 0.9, "medium": 0.1, "high": 0.0, "critical": 0.0},
+                "contributions": [],
+            },
+            "iops-performance-predictor": {
+                "performance_score": 81.5,
+                "confidence": 0.8,
+                "interval": {"lower": 71.5, "upper": 91.5, "level": 0.9},
+                "contributions": [],
+            },
         }
 
     def invoke_endpoint(self, *, EndpointName: str, **_: Any) -> dict[str, Any]:
+        self.calls += 1
         answer = self.answers[EndpointName]
         if isinstance(answer, Exception):
             raise answer
@@ -185,3 +197,43 @@ def test_each_request_leaves_its_metrics_in_the_apps_namespace(
     assert record["Predictions"] == [1.0]
     call({"device_id": "nobody"})
     assert emitted(capsys)["RequestsRefused"] == [1.0]
+
+
+def test_items_are_counted_each_as_a_request_of_the_client(call: Callable[..., dict[str, Any]], cloud: Any) -> None:
+    call({"items": [{"device_id": "nobody"}] * 30})
+    (counted,) = cloud.dynamodb.scan(TableName="requests")["Items"]
+    assert counted["taken"] == {"N": "30"}
+    assert counted["client_minute"]["S"].startswith("3n4b5urk1ft4fl3mg5e62d9ado#")
+
+
+def test_a_client_that_has_used_up_its_minute_is_told_when_to_ask_again(
+    call: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLIENT_REQUESTS_PER_MINUTE", "20")
+    adapter.api.cache_clear()
+    answer = call({"items": [{"device_id": "nobody"}] * 30})
+    assert answer["statusCode"] == 429
+    assert 1 <= int(header(answer, "Retry-After") or 0) <= 60
+
+
+@pytest.mark.parametrize("claims", [{}, {"client_id": "a", "scope": "iops/read openid"}, {"scope": "iops/predict"}])
+def test_a_token_without_the_scope_is_refused_even_behind_the_gateway(
+    call: Callable[..., dict[str, Any]], event: Any, claims: dict[str, str]
+) -> None:
+    context = event("predict_api_gateway")["requestContext"] | {"authorizer": {"claims": claims}}
+    answer = call(requestContext=context)
+    assert answer["statusCode"] == 403
+    assert "iops/predict" in json.loads(answer["body"])["detail"]
+
+
+def test_an_endpoint_that_stays_down_is_answered_for_without_being_asked(
+    call: Callable[..., dict[str, Any]], runtime: Runtime, make_refusal: Any
+) -> None:
+    runtime.answers["iops-risk-predictor"] = make_refusal("ServiceUnavailable", "InvokeEndpoint")
+    for _ in range(3):
+        assert call()["statusCode"] == 503
+    asked = runtime.calls
+    answer = call()
+    assert (answer["statusCode"], runtime.calls) == (503, asked)
+    assert 1 <= int(header(answer, "Retry-After") or 0) <= 5
+    assert call(route="/api/predict/performance")["statusCode"] == 200
