@@ -15,7 +15,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 CDK = $(JSII_NODE) node_modules/aws-cdk/bin/cdk --no-notices --no-version-reporting
 REQUIREMENTS := requirements.txt constraints.txt training_container/requirements.txt lambdas/requirements.txt
 
-.PHONY: help setup run up rollback test lint format synth bench clean
+.PHONY: help setup run up rollback test lint format synth openapi bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -57,6 +57,9 @@ format: setup ## put the code into shape
 
 synth: setup ## synthesise every template for AWS into cdk.out (STAGE=dev|prod)
 	$(CDK) synth --quiet -c stage=$(or $(STAGE),dev)
+
+openapi: setup ## write docs/openapi.json from the table of routes
+	$(PY) -m lambdas.api.openapi docs/openapi.json
 
 bench: setup ## measurements: BENCH=name (make bench BENCH=tuning)
 	@$(PY) -m bench $(BENCH)

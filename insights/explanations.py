@@ -104,10 +104,12 @@ def statement(feature: str, value: float | None, rows: Sequence[Insight]) -> str
 
 def span_of(rows: Sequence[Insight]) -> str:
     """How far back the window reaches, in words."""
-    minutes = round(math.ceil(WINDOW_SPAN) * rows[-1].interval_seconds / 60)
-    if minutes == 60:
+    seconds = math.ceil(WINDOW_SPAN) * rows[-1].interval_seconds
+    if round(seconds / 60) == 60:
         return "the last hour"
-    return f"the last {minutes} min" if minutes < 120 else f"the last {minutes / 60:.0f} hours"
+    if seconds < 120:
+        return f"the last {_number(seconds, digits=2)} s"
+    return f"the last {seconds / 60:.0f} min" if seconds < 7200 else f"the last {seconds / 3600:.0f} hours"
 
 
 def _known(feature: str, rows: Sequence[Insight]) -> list[float]:

@@ -30,7 +30,7 @@ class ApiStack(cdk.Stack):
         functions = ApiFunctions(self, "Functions", settings=settings, data=data, code=code)
         self.api = rest_api(self, settings)
         gateway_errors(self.api, settings)
-        add_routes(self.api, functions.by_name, sign_in.users)
+        add_routes(self.api, functions.by_name, sign_in.users, settings)
         for name, value in {
             "ApiUrl": self.api.url,
             "SignInUrl": sign_in.url,

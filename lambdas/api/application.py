@@ -28,6 +28,7 @@ class Api:
         self._app = APIGatewayRestResolver(cors=_cors(allowed_origins))
         self._metrics = metrics
         self._limit = limit
+        self.routes: list[tuple[str, str, str | None]] = []
         self._app.exception_handler(Problem)(self._refusal)
         self._app.exception_handler([ClientError, BotoCoreError])(self._store_trouble)
         self._app.exception_handler(Exception)(self._bug)
@@ -44,6 +45,7 @@ class Api:
             return answer(caller)
 
         self._app.route(path, method=method)(answered)
+        self.routes.append((method, path, scope))
 
     def count(self, caller: Caller, requests: int = 1) -> None:
         if self._limit is not None and requests:

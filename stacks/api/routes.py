@@ -6,10 +6,11 @@ from typing import NamedTuple
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cognito as cognito
 
-from stacks.api.gateway import problem_template
+from stacks.api.gateway import PROBLEM, problem_template
 from stacks.api.sign_in import scope_name
 from stacks.functions import InsightFunction
 from stacks.nag import acknowledge
+from stacks.settings import Settings
 
 
 class Route(NamedTuple):
@@ -34,7 +35,12 @@ ROUTES = (
 )
 
 
-def add_routes(api: apigateway.RestApi, functions: Mapping[str, InsightFunction], users: cognito.IUserPool) -> None:
+def add_routes(
+    api: apigateway.RestApi,
+    functions: Mapping[str, InsightFunction],
+    users: cognito.IUserPool,
+    settings: Settings,
+) -> None:
     authorizer = apigateway.CognitoUserPoolsAuthorizer(api, "SignedIn", cognito_user_pools=[users])
     integrations = {
         name: apigateway.LambdaIntegration(function.function, allow_test_invoke=False)
@@ -57,11 +63,12 @@ def add_routes(api: apigateway.RestApi, functions: Mapping[str, InsightFunction]
                 # With scopes the authorizer takes access tokens alone: an ID token says who, not what for.
                 authorization_scopes=[scope_name(route.scope)],
             )
-        refuse_other_methods(resource, route.method)
+        refuse_other_methods(resource, route.method, settings.allowed_origins[0])
 
 
-def refuse_other_methods(resource: apigateway.Resource, allowed: str) -> None:
-    """405 with Allow, where API Gateway's own answer would be a 403 about a missing token."""
+def refuse_other_methods(resource: apigateway.Resource, allowed: str, origin: str) -> None:
+    """405 with Allow, where API Gateway's own answer would be a 403 about a missing token. A mock cannot choose among
+    several origins, so the first may read it."""
     name = "method-not-allowed"
     body = problem_template(name, "This address is not asked in this way", 405, f"send {allowed}")
     method = resource.add_method(
@@ -74,7 +81,8 @@ def refuse_other_methods(resource: apigateway.Resource, allowed: str) -> None:
                     status_code="405",
                     response_parameters={
                         "method.response.header.Allow": f"'{allowed}, OPTIONS'",
-                        "method.response.header.Content-Type": "'application/problem+json'",
+                        "method.response.header.Access-Control-Allow-Origin": f"'{origin}'",
+                        "method.response.header.Content-Type": f"'{PROBLEM}'",
                     },
                     response_templates={"application/json": body},
                 )
@@ -86,6 +94,7 @@ def refuse_other_methods(resource: apigateway.Resource, allowed: str) -> None:
                 status_code="405",
                 response_parameters={
                     "method.response.header.Allow": True,
+                    "method.response.header.Access-Control-Allow-Origin": True,
                     "method.response.header.Content-Type": True,
                 },
             )
