@@ -8,7 +8,8 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
 from aws_lambda_powertools.metrics import MetricUnit
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NotConnected
 
 from lambdas.api.bodies import body_of
 from lambdas.api.caller import Caller
@@ -30,7 +31,7 @@ class Api:
         self._limit = limit
         self.routes: list[tuple[str, str, str | None]] = []
         self._app.exception_handler(Problem)(self._refusal)
-        self._app.exception_handler([ClientError, BotoCoreError])(self._store_trouble)
+        self._app.exception_handler([ClientError, NotConnected, HTTPClientError])(self._store_trouble)
         self._app.exception_handler(Exception)(self._bug)
         self._app.not_found(lambda _: self._refusal(UnknownRoute(f"no {self._event.http_method} {self._event.path}")))
 
@@ -38,6 +39,7 @@ class Api:
         """`scope` None: anybody may ask."""
 
         def answered() -> object:
+            self._metrics.add_metric(name="Requests", unit=MetricUnit.Count, value=1)
             caller = Caller.of(self._event.raw_event)
             if scope is not None:
                 caller.require(scope)

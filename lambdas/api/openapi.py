@@ -94,7 +94,7 @@ def _refusal(route: Route, status: int) -> dict[str, Any]:
     if status in (429, 503):
         refusal["headers"] = _RETRY_AFTER
     if status == 401:
-        refusal["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}, "required": True}}
+        refusal["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
     return refusal
 
 

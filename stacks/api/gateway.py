@@ -1,6 +1,8 @@
 """The REST API itself: throttling, logs, CORS, and its own refusals as problem documents."""
 
 import json
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
@@ -87,51 +89,80 @@ def gateway_errors(api: apigateway.RestApi, settings: Settings) -> None:
     # With several origins the caller's is echoed: these bodies hold nothing but the reason of the refusal.
     origins = settings.allowed_origins
     origin = f"'{origins[0]}'" if len(origins) == 1 else "method.request.header.Origin"
-    kinds = apigateway.ResponseType
-    for name, kind, status, more in (
-        ("ClientErrors", kinds.DEFAULT_4_XX, None, {}),
-        ("ServerErrors", kinds.DEFAULT_5_XX, None, {}),
-        ("Throttled", kinds.THROTTLED, 429, {"Retry-After": "'1'"}),
-        ("Unauthorized", kinds.UNAUTHORIZED, 401, {"WWW-Authenticate": "'Bearer'"}),
-        # API Gateway's answer to an address that it does not know; the default is a 403.
-        ("UnknownAddress", kinds.MISSING_AUTHENTICATION_TOKEN, 404, {}),
-        ("TooLarge", kinds.REQUEST_TOO_LARGE, 413, {}),
-    ):
-        headers = {
-            "Access-Control-Allow-Origin": origin,
-            "Access-Control-Allow-Headers": "'Authorization,Content-Type'",
-            "Access-Control-Expose-Headers": "'Retry-After'",
-            "Content-Type": f"'{PROBLEM}'",
-            **more,
-        }
+    for refusal in _REFUSALS:
         api.add_gateway_response(
-            name,
-            type=kind,
-            status_code=None if status is None else str(status),
-            response_headers=headers,
-            templates={"application/json": _GATEWAY_PROBLEMS.get(name, _ANY_PROBLEM)},
+            refusal.kind.response_type,
+            type=refusal.kind,
+            # A template cannot know the status that the gateway chose, so each kind has a fixed one.
+            status_code=str(refusal.status),
+            response_headers={
+                "Access-Control-Allow-Origin": origin,
+                "Access-Control-Allow-Headers": "'Authorization,Content-Type'",
+                "Access-Control-Expose-Headers": "'Retry-After'",
+                "Content-Type": f"'{PROBLEM}'",
+                **{name: f"'{value}'" for name, value in refusal.headers.items()},
+            },
+            templates={"application/json": problem_template(*refusal[1:5])},
         )
 
 
-def problem_template(name: str, title: str, status: int, detail: str) -> str:
+class Refusal(NamedTuple):
+    """A kind of answer that API Gateway gives by itself, and what this API says then."""
+
+    kind: apigateway.ResponseType
+    status: int
+    name: str
+    title: str
+    detail: str
+    headers: Mapping[str, str] = {}
+
+
+def problem_template(status: int, name: str, title: str, detail: str) -> str:
     """A problem document as a mapping template; everything in it stands here, nothing of the request."""
     return json.dumps({"type": _TYPE_PREFIX + name, "title": title, "status": status, "detail": detail})
 
 
-_ANY_PROBLEM = (
-    '{"type":"about:blank","title":$context.error.messageString,"status":$context.status,'
-    '"detail":"$context.error.responseType"}'
+_KINDS = apigateway.ResponseType
+_NO_TOKEN = (
+    401,
+    "unauthorized",
+    "No valid access token",
+    "send Authorization: Bearer with an access token that has the route's scope; an ID token is none",
+    {"WWW-Authenticate": "Bearer"},
 )
-_GATEWAY_PROBLEMS = {
-    "Throttled": problem_template("throttled", "The API has more requests than it takes", 429, "ask again in a second"),
-    "Unauthorized": problem_template(
-        "unauthorized",
-        "No valid access token",
-        401,
-        "send Authorization: Bearer with an access token that has the route's scope; an ID token is none",
+_REFUSALS = (
+    Refusal(_KINDS.UNAUTHORIZED, *_NO_TOKEN),
+    Refusal(_KINDS.EXPIRED_TOKEN, *_NO_TOKEN),
+    Refusal(_KINDS.ACCESS_DENIED, 403, "access-denied", "The request is not allowed", "ask the API's operator"),
+    Refusal(
+        # API Gateway's answer to an address that it does not know; its own status is 403.
+        _KINDS.MISSING_AUTHENTICATION_TOKEN,
+        404,
+        "unknown-route",
+        "There is nothing at this address",
+        "GET /api/openapi.json lists what there is",
     ),
-    "UnknownAddress": problem_template(
-        "unknown-route", "There is nothing at this address", 404, "GET /api/openapi.json lists what there is"
+    Refusal(
+        _KINDS.REQUEST_TOO_LARGE,
+        413,
+        "body-too-large",
+        "The request body is too large",
+        "send at most 1048576 bytes",
     ),
-    "TooLarge": problem_template("body-too-large", "The request body is too large", 413, "send at most 1048576 bytes"),
-}
+    Refusal(
+        _KINDS.THROTTLED,
+        429,
+        "throttled",
+        "The API has more requests than it takes",
+        "ask again in a second",
+        {"Retry-After": "1"},
+    ),
+    Refusal(_KINDS.DEFAULT_4_XX, 400, "refused", "The gateway refused the request", "see GET /api/openapi.json"),
+    Refusal(
+        _KINDS.DEFAULT_5_XX,
+        502,
+        "function-failed",
+        "The function behind the address did not answer",
+        "ask again; if it stays so, tell the API's operator",
+    ),
+)

@@ -69,8 +69,7 @@ def add_routes(
 def refuse_other_methods(resource: apigateway.Resource, allowed: str, origin: str) -> None:
     """405 with Allow, where API Gateway's own answer would be a 403 about a missing token. A mock cannot choose among
     several origins, so the first may read it."""
-    name = "method-not-allowed"
-    body = problem_template(name, "This address is not asked in this way", 405, f"send {allowed}")
+    body = problem_template(405, "method-not-allowed", "This address is not asked in this way", f"send {allowed}")
     method = resource.add_method(
         "ANY",
         apigateway.MockIntegration(

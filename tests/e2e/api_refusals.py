@@ -184,7 +184,7 @@ REFUSALS: Mapping[tuple[int, str], Callable[[Api], Answer]] = {
     (429, "too-many-requests"): too_many_requests,
     (429, "throttled"): throttled,
     (500, "internal"): internal,
-    (502, "about:blank"): cannot_run,
+    (502, "function-failed"): cannot_run,
     (503, "model-unavailable"): absent_model,
     (503, "model-failed"): garbled,
     (503, "telemetry-unavailable"): lambda api: unreachable(

@@ -12,12 +12,13 @@ from typing import Any
 import jsonschema
 import pytest
 
+from local.api_client import get, post
 from local.cloud import LaptopCloud
 from local.deploy import deploy, destroy
 from local.execution import Execution, run_execution
 from local.options import RunOptions
 from local.permissions import audit
-from local.run import Deployment, RunRecord, run
+from local.run import Deployment, RunRecord, run, sign_in_of
 
 pytestmark = pytest.mark.e2e
 
@@ -225,6 +226,26 @@ def test_what_the_endpoints_answered_is_captured_for_drift(
         time.sleep(0.1)
 
 
+def test_the_other_routes_answer_too(record: RunRecord, cloud: LaptopCloud, deployment: Deployment):
+    """One call of each, so that the recorded calls hold what every function of the API needs."""
+    url, sign_in = cloud.reachable_url(deployment["IopsApi.ApiUrl"]), sign_in_of(cloud, deployment)
+    token, predicted = sign_in.service_token(), record.predictions[0]["body"]
+    device = {"device_id": predicted["device_id"]}
+    feedback = {**device, "prediction_id": predicted["prediction_id"], "risk_level": "low"}
+
+    answers = [
+        post(url, "/api/predict/risk", {"items": [device, device]}, token=token),
+        post(url, "/api/feedback", feedback, token=token),
+        get(url, "/api/devices", token=token),
+        get(url, "/api/insights", token=token, **device),
+        get(url, "/api/predictions", token=token, **device),
+        get(url, "/api/models", token=token),
+        get(url, "/api/health", token=None),
+    ]
+
+    assert [(answer.route, answer.status) for answer in answers if answer.status != 200] == []
+
+
 @pytest.fixture(scope="module")
 def roles(cloud: LaptopCloud, record: RunRecord) -> audit.Roles:
     """Every role's policies, taken while they exist."""
@@ -253,6 +274,11 @@ UNUSED_HERE = (
         r"SageMakerRoles\w*",
         r"cloudwatch:PutMetricData",
         "the emulator does not evaluate the condition on the namespace",
+    ),
+    (
+        r"TrackDevicesRole\w*",
+        r"dynamodb:(\w+Streams?|GetRecords|GetShardIterator)",
+        "Lambda reads the streams with it; the laptop cloud reads them by itself",
     ),
     (r"EventsRole\w*", r"states:StartExecution", "the monthly schedule"),
     (r"StateMachineRole\w*", r"sagemaker:(Stop\w+|ListTags)|states:StopExecution", "when an execution is aborted"),
