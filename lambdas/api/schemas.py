@@ -125,6 +125,9 @@ _REQUESTED: Final[Schema] = {
         ),
     ]
 }
+_ITEM: Final[Schema] = {
+    "anyOf": [*_REQUESTED["anyOf"], {"description": "Whatever else: it gets a problem of its own and harms no other"}]
+}
 _CONTRIBUTION: Final[Schema] = exactly(
     {
         "feature": {"type": "string", "enum": list(FEATURE_NAMES)},
@@ -170,7 +173,7 @@ SCHEMAS: Final[Schema] = {
     "GivenInsight": _given_insight(),
     "Insight": exactly(_insight_fields(MOMENT)),
     "PredictionRequest": {
-        "anyOf": [*_REQUESTED["anyOf"], exactly({"items": array(_REQUESTED, least=1, most=MOST_ITEMS)})],
+        "anyOf": [*_REQUESTED["anyOf"], exactly({"items": array(_ITEM, least=1, most=MOST_ITEMS)})],
         "description": "A stored device, a device's own rows, or up to a hundred of these as items",
     },
     "Contribution": _CONTRIBUTION,

@@ -77,7 +77,10 @@ def predict_items(
 
 def _outcomes(kind: str, requests: Sequence[PredictionRequest], parts: Parts) -> list[dict[str, Any] | Problem]:
     """All windows side by side, then one call to the endpoint for those there are, then one store of its answers."""
-    windows = parts.telemetry.side_by_side(lambda request: _window_or_problem(request, parts.telemetry), requests)
+    distinct = list(dict.fromkeys(requests))
+    read = parts.telemetry.side_by_side(lambda request: _window_or_problem(request, parts.telemetry), distinct)
+    found = dict(zip(distinct, read, strict=True))
+    windows = [found[request] for request in requests]
     asked = [window for window in windows if isinstance(window, Window)]
     answers = iter(_answers(kind, asked, parts) if asked else ())
     return [next(answers) if isinstance(window, Window) else window for window in windows]
