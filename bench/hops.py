@@ -25,7 +25,7 @@ from typing import Any
 
 from bench.material.laptop_path import KIND, Connection, LaptopPath, laptop_path
 from bench.material.table import keep, show
-from lambdas.predict.model_endpoint import request_body
+from lambdas.predict.model_endpoint import Instance, request_body
 from lambdas.predict.telemetry import Telemetry
 from local.api_client import post
 from tests.e2e.served_models import endpoint_name
@@ -62,7 +62,7 @@ def asker(path: LaptopPath) -> Callable[[], dict[str, float]]:
     telemetry = Telemetry(deployment["IopsData.InsightsTableName"], "last-alert", dynamodb)
     window = telemetry.window(path.device_id)
     table, item = stored_item(path, dynamodb)
-    question = request_body(window.rows, window.last_alert_at)
+    question = request_body([Instance(window.rows, window.last_alert_at).to_json()])
 
     def invoke() -> bytes:
         answer: bytes = runtime.invoke_endpoint(

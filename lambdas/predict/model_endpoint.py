@@ -64,6 +64,10 @@ class Instance(NamedTuple):
         return json.dumps({"insights": [row.to_json() for row in self.rows], "last_alert_at": last_alert_at})
 
 
+def request_body(instances: Sequence[str]) -> str:
+    return f'{{"instances": [{", ".join(instances)}]}}'
+
+
 class ModelAnswer(NamedTuple):
     """A prediction for each window in order, the package that made them and the variant that answered."""
 
@@ -86,7 +90,7 @@ class ModelEndpoint:
 
     def ask(self, kind: str, instances: Sequence[str]) -> ModelAnswer:
         """One call for all windows, each given as the JSON text of an Instance."""
-        text, variant = self._answer(f'{{"instances": [{", ".join(instances)}]}}')
+        text, variant = self._answer(request_body(instances))
         try:
             answer = json.loads(text, parse_constant=_refuse_constant)
             predictions, version = list(answer["predictions"]), str(answer["model_version"])

@@ -62,22 +62,28 @@ class Api:
             lambdas.update_function_configuration(FunctionName=found["FunctionName"], **before)
 
     @contextmanager
-    def method(self, path: str, member: str, value: str) -> Iterator[None]:
-        """The path's GET without one of its scopes, and with it afterwards."""
+    def without_scopes(self, path: str) -> Iterator[None]:
+        """The path's GET demanding a token and no scope, and with its scopes afterwards."""
         gateway = self.client("apigateway")
         resources = gateway.get_resources(restApiId=self.id, limit=500)["items"]
         at = {"restApiId": self.id, "httpMethod": "GET"}
         at["resourceId"] = next(resource["id"] for resource in resources if resource["path"] == path)
+        before = gateway.get_method(**at)
+        kept = {name: before["methodIntegration"][name] for name in ("type", "uri")}
 
-        def patch(op: str) -> None:
-            gateway.update_method(**at, patchOperations=[{"op": op, "path": member, "value": value}])
+        def put(scopes: list[str]) -> None:
+            """A new method, as MiniStack's UpdateMethod does not patch a list."""
+            gateway.delete_method(**at)
+            guard = {name: before[name] for name in ("authorizationType", "authorizerId")}
+            gateway.put_method(**at, **guard, authorizationScopes=scopes)
+            gateway.put_integration(**at, **kept, integrationHttpMethod="POST")
             gateway.create_deployment(restApiId=self.id, stageName="v1")
 
-        patch("remove")
+        put([])
         try:
             yield
         finally:
-            patch("add")
+            put(before["authorizationScopes"])
 
 
 def _own_row() -> dict[str, Any]:
@@ -92,7 +98,7 @@ def _own_row() -> dict[str, Any]:
 
 
 def missing_scope(api: Api) -> Answer:
-    with api.method("/api/devices", "/authorizationScopes", "iops/read"):
+    with api.without_scopes("/api/devices"):
         return get(api.url, "/api/devices", token=api.tokens(("iops/predict",)))
 
 
