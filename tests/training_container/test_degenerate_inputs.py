@@ -187,7 +187,7 @@ def test_no_number_within_its_range_is_refused_by_record_field_value_and_rule(
 ):
     assert engineered(tmp_path, with_raw_value(records, "queue_depth", value)) == 2
     said = capsys.readouterr().err
-    rule = "it must be a finite number from 0 to 1e+08 (mean I/Os in flight), or null when unknown"
+    rule = "it must be a finite number, 0 or from 1e-12 to 1e+08 (mean I/Os in flight), or null when unknown"
     assert all(part in said for part in ("record 6 of", "given.json", "queue_depth", rule))
 
 
