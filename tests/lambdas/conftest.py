@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from insights.schema import Insight
+from lambdas.ingest_insights.writer import InsightWriter
 
 BUCKET = "iops-bucket"
 START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
@@ -136,6 +137,14 @@ def make_insight() -> Callable[..., Insight]:
         return Insight(**{**values, **changes})
 
     return make
+
+
+@pytest.fixture
+def stored(cloud: Cloud, make_insight: Callable[..., Insight]) -> list[Insight]:
+    """Twenty rows of nvme-1 in a row, and three of hdd-2."""
+    rows = [make_insight("nvme-1", n) for n in range(20)] + [make_insight("hdd-2", n) for n in range(3)]
+    InsightWriter("insights", cloud.dynamodb).write(rows)
+    return rows
 
 
 def refusal(code: str, operation: str, **more: Any) -> ClientError:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -31,145 +30,20 @@ from lambdas.api.problems import (
 )
 from lambdas.ingest_insights.writer import InsightWriter
 from lambdas.predict.asking_again import READ_SECONDS
-from lambdas.predict.circuit import Circuit
-from lambdas.predict.model_endpoint import ModelEndpoint
-from lambdas.predict.predict import NOT_STORED, Parts, predict, predict_items
-from lambdas.predict.predictions import Predictions
-from lambdas.predict.request import parse_body
-from lambdas.predict.telemetry import Telemetry
-from lambdas.throttling import Backoff
-
-NOW = datetime(2026, 3, 2, 11, 1, 2, 345000, tzinfo=UTC)
-PACKAGE = "arn:aws:sagemaker:us-east-1:123456789012:model-package/iops-risk/3"
-PREDICTION = {
-    "risk_level": "high",
-    "probabilities": {"low": 0.1, "medium": 0.2, "high": 0.6, "critical": 0.1},
-    "confidence": 0.6,
-    "contributions": [{"feature": "p99_latency", "value": None, "contribution": 0.25}],
-}
-EXPLAINED = [
-    {
-        "feature": "p99_latency",
-        "value": None,
-        "contribution": 0.25,
-        "unit": "ms",
-        "usual": None,
-        "direction": "for",
-    }
-]
-NO_WAIT = Backoff(attempts=2, sleep=lambda _: None)
-MakeInsight = Callable[..., Insight]
-
-
-def told(*predictions: dict[str, Any]) -> bytes:
-    return json.dumps({"predictions": predictions, "model_version": PACKAGE}).encode()
-
-
-class Model:
-    """The SageMaker runtime in front of a model that always answers the same, or fails as it is told."""
-
-    def __init__(self, answer: bytes | None = None, error: Exception | None = None) -> None:
-        self.answer = answer or told(PREDICTION)
-        self.error = error
-        self.requests: list[dict[str, Any]] = []
-
-    def invoke_endpoint(self, **request: Any) -> dict[str, Any]:
-        self.requests.append(request)
-        if self.error:
-            raise self.error
-        return {"Body": io.BytesIO(self.answer), "InvokedProductionVariant": "live"}
-
-    @property
-    def instance(self) -> dict[str, Any]:
-        (request,) = self.requests
-        (instance,) = json.loads(request["Body"])["instances"]
-        found: dict[str, Any] = instance
-        return found
-
-
-class Clock:
-    """Time that passes only by sleeping, and by `call_seconds` for each call of a flaky model."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.waits: list[float] = []
-
-    def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.now += seconds
-
-
-class FlakyModel(Model):
-    """Fails as listed, each time after `call_seconds`, then answers."""
-
-    def __init__(self, clock: Clock, *errors: Exception, call_seconds: float = 0.0) -> None:
-        super().__init__()
-        self.clock = clock
-        self.errors = list(errors)
-        self.call_seconds = call_seconds
-
-    def invoke_endpoint(self, **request: Any) -> dict[str, Any]:
-        self.clock.now += self.call_seconds
-        self.error = self.errors.pop(0) if self.errors else None
-        return super().invoke_endpoint(**request)
-
-
-class Refusing:
-    """A DynamoDB client of which one operation fails."""
-
-    def __init__(self, client: Any, operation: str, error: Exception) -> None:
-        self.client = client
-        self.operation = operation
-        self.error = error
-
-    def __getattr__(self, name: str) -> Any:
-        if name == self.operation:
-            return self._refuse
-        return getattr(self.client, name)
-
-    def _refuse(self, **_: Any) -> Any:
-        raise self.error
-
-
-def asked(
-    cloud: Any,
-    body: object,
-    model: Model,
-    *,
-    dynamodb: Any = None,
-    kind: str = "risk",
-    clock: Clock | None = None,
-    remaining_seconds: float = 20.0,
-    suffixes: Callable[[], str] = lambda: "0a1b2c3d",
-) -> dict[str, Any]:
-    table, clock = dynamodb or cloud.dynamodb, clock or Clock()
-    parts = Parts(
-        telemetry=Telemetry("insights", "last-alert", table),
-        endpoint=ModelEndpoint(
-            "iops-risk-predictor",
-            model,
-            remaining_seconds=lambda: remaining_seconds,
-            sleep=clock.sleep,
-            fraction=lambda: 0.5,
-            clock=lambda: clock.now,
-        ),
-        predictions=Predictions("predictions", 30, table, NO_WAIT),
-        circuit=Circuit(clock=lambda: clock.now),
-        now=lambda: NOW,
-        new_suffix=suffixes,
-    )
-    request = parse_body(body)
-    if isinstance(request, list):
-        return {"results": predict_items(kind, request, parts=parts, instance="/api/predict/risk")}
-    return predict(kind, request, parts=parts)
-
-
-@pytest.fixture
-def stored(cloud: Any, make_insight: MakeInsight) -> list[Insight]:
-    """Twenty rows of nvme-1 in a row, and three of hdd-2."""
-    rows = [make_insight("nvme-1", n) for n in range(20)] + [make_insight("hdd-2", n) for n in range(3)]
-    InsightWriter("insights", cloud.dynamodb).write(rows)
-    return rows
+from lambdas.predict.predict import NOT_STORED
+from tests.lambdas.predicting import (
+    EXPLAINED,
+    NOW,
+    PACKAGE,
+    PREDICTION,
+    Clock,
+    FlakyModel,
+    MakeInsight,
+    Model,
+    Refusing,
+    asked,
+    told,
+)
 
 
 def put(cloud: Any, *insights: Insight) -> None:
@@ -503,105 +377,3 @@ def test_the_body_is_json_of_a_bounded_size() -> None:
         with pytest.raises(InvalidRequest) as refused:
             read_body(broken, "application/json")
         assert refused.value.field == "body"
-
-
-class ManyModel(Model):
-    """One prediction for each window that it is asked about."""
-
-    def invoke_endpoint(self, **request: Any) -> dict[str, Any]:
-        self.answer = told(*[PREDICTION] * len(json.loads(request["Body"])["instances"]))
-        return super().invoke_endpoint(**request)
-
-
-@pytest.fixture
-def suffixes() -> Callable[[], str]:
-    numbers = iter(range(1000))
-    return lambda: f"{next(numbers):08x}"
-
-
-def test_items_are_answered_each_in_its_place_by_one_call_to_the_endpoint(
-    cloud: Any, stored: list[Insight], make_insight: MakeInsight, suffixes: Callable[[], str]
-) -> None:
-    own = [make_insight("mine", n).to_json() for n in range(4)]
-    items = [
-        {"device_id": "nvme-1"},
-        {"device_id": "nobody"},
-        {"insights": own},
-        {"insights": own[:1]},
-        {"device": "typo"},
-        "no object",
-        {"device_id": "hdd-2"},
-    ]
-    model = ManyModel()
-    results = asked(cloud, {"items": items}, model, suffixes=suffixes)["results"]
-    assert [result["status"] for result in results] == [200, 404, 200, 409, 400, 400, 200]
-    assert [result["prediction"]["device_id"] for result in results if result["status"] == 200] == [
-        "nvme-1",
-        "mine",
-        "hdd-2",
-    ]
-    assert results[4]["problem"]["field"] == "items[4].device"
-    assert results[1]["problem"]["type"] == "urn:iops-insights:problem:unknown-device"
-    assert len(model.requests) == 1
-    assert len(cloud.dynamodb.scan(TableName="predictions")["Items"]) == 3
-
-
-def test_a_hundred_items_are_stored_in_batches(cloud: Any, stored: list[Insight], suffixes: Callable[[], str]) -> None:
-    results = asked(cloud, {"items": [{"device_id": "nvme-1"}] * 100}, ManyModel(), suffixes=suffixes)["results"]
-    assert {result["status"] for result in results} == {200}
-    assert len(cloud.dynamodb.scan(TableName="predictions")["Items"]) == 100
-
-
-def test_items_that_are_all_wrong_ask_no_endpoint(cloud: Any, stored: list[Insight]) -> None:
-    model = ManyModel()
-    assert asked(cloud, {"items": [{}, {"device_id": "nobody"}]}, model)["results"][1]["status"] == 404
-    assert model.requests == []
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"items": []}, "items"),
-        ({"items": [{"device_id": "nvme-1"}] * 101}, "items"),
-        ({"items": {}}, "items"),
-        ({"items": [{"device_id": "nvme-1"}], "device_id": "nvme-1"}, "device_id"),
-    ],
-)
-def test_a_list_of_items_that_is_none_names_its_field(cloud: Any, body: object, field: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
-        asked(cloud, body, Model())
-    assert refused.value.field == field
-
-
-class LeavingOver:
-    """A table that takes only the first `taken` requests of each batch."""
-
-    def __init__(self, client: Any, taken: int) -> None:
-        self.client, self.taken = client, taken
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.client, name)
-
-    def batch_write_item(self, RequestItems: dict[str, list[Any]]) -> dict[str, Any]:
-        ((table, requests),) = RequestItems.items()
-        if self.taken:
-            self.client.batch_write_item(RequestItems={table: requests[: self.taken]})
-        return {"UnprocessedItems": {table: requests[self.taken :]}}
-
-
-@pytest.mark.parametrize(("taken", "unstored"), [(4, 0), (2, 4), (0, 10)])
-def test_items_that_the_store_does_not_take_are_answered_with_a_warning(
-    cloud: Any, stored: list[Insight], suffixes: Callable[[], str], taken: int, unstored: int
-) -> None:
-    table = LeavingOver(cloud.dynamodb, taken)
-    body = {"items": [{"device_id": "nvme-1"}] * 10}
-    results = asked(cloud, body, ManyModel(), dynamodb=table, suffixes=suffixes)["results"]
-    assert sum(NOT_STORED in result["prediction"]["warnings"] for result in results) == unstored
-    assert len(cloud.dynamodb.scan(TableName="predictions")["Items"]) == 10 - unstored
-
-
-def test_the_windows_hash_is_the_same_for_the_same_window_alone(cloud: Any, stored: list[Insight]) -> None:
-    first, second, other = (
-        asked(cloud, {"device_id": device}, Model())["window_sha256"] for device in ("nvme-1", "nvme-1", "hdd-2")
-    )
-    assert first == second != other
