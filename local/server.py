@@ -39,6 +39,7 @@ def register_everything(settings: CloudSettings) -> None:
         autoscaling,
         cloudformation,
         events,
+        gateway,
         lambda_workers,
         permissions,
         sagemaker_service,
@@ -51,6 +52,7 @@ def register_everything(settings: CloudSettings) -> None:
     autoscaling.register(settings.clock)
     alarms.register(settings.clock)
     events.register()
+    gateway.register()
     states.register(settings)
     cloudformation.register(settings)
     permissions.wrap_handlers()

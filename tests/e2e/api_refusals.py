@@ -149,14 +149,9 @@ def cannot_run(api: Api) -> Answer:
         return api.get("/api/devices")
 
 
-def unreachable(api: Api, function: str, ask: Callable[[], Answer]) -> Answer:
-    with api.function(function, AWS_ENDPOINT_URL_DYNAMODB=NOWHERE):
+def unreachable(api: Api, function: str, service: str, ask: Callable[[], Answer]) -> Answer:
+    with api.function(function, **{f"AWS_ENDPOINT_URL_{service}": NOWHERE}):
         return ask()
-
-
-def absent_model(api: Api) -> Answer:
-    with api.function("predict", RISK_ENDPOINT_NAME="iops-not-there"):
-        return api.predict({"device_id": api.device_id})
 
 
 def garbled(api: Api) -> Answer:
@@ -191,12 +186,14 @@ REFUSALS: Mapping[tuple[int, str], Callable[[Api], Answer]] = {
     (429, "throttled"): throttled,
     (500, "internal"): internal,
     (502, "function-failed"): cannot_run,
-    (503, "model-unavailable"): absent_model,
+    (503, "model-unavailable"): lambda api: unreachable(
+        api, "predict", "SAGEMAKER_RUNTIME", lambda: api.predict({"device_id": api.device_id})
+    ),
     (503, "model-failed"): garbled,
     (503, "telemetry-unavailable"): lambda api: unreachable(
-        api, "predict", lambda: api.predict({"device_id": api.device_id})
+        api, "predict", "DYNAMODB", lambda: api.predict({"device_id": api.device_id})
     ),
-    (503, "store-unavailable"): lambda api: unreachable(api, "read_fleet", lambda: api.get("/api/devices")),
+    (503, "store-unavailable"): lambda api: unreachable(api, "read_fleet", "DYNAMODB", lambda: api.get("/api/devices")),
 }
 
 
