@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -45,7 +46,6 @@ _CODES = {
     "InternalDependencyException": (Failure.DOWN, _DOWN),
     "503": (Failure.DOWN, _DOWN),
 }
-_INTERVAL = ("lower", "upper", "level")
 _NO_CONNECTION = (NotConnected, HTTPClientError, IncompleteReadError)
 
 
@@ -97,7 +97,7 @@ class ModelEndpoint:
             if len(predictions) != len(instances):
                 raise ValueError(f"{len(predictions)} predictions for {len(instances)} windows")
             return ModelAnswer([checked_prediction(kind, given) for given in predictions], version, variant)
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise ModelFailed(
                 f"the model at the endpoint {self.name} gave an answer that cannot be read",
                 retry_after_seconds=_GARBLED_SECONDS,
@@ -159,24 +159,36 @@ class ModelEndpoint:
 
 
 def checked_prediction(kind: str, given: Any) -> dict[str, Any]:
-    """The prediction if it holds what the API answers; ValueError, LookupError or TypeError otherwise."""
-    prediction = dict(given)
+    """What the API answers of a prediction; ValueError, LookupError or TypeError where it does not hold that."""
+    answer: dict[str, Any]
     if kind == "risk":
-        probabilities = [prediction["probabilities"][level] for level in RISK_LEVELS]
-        if prediction["risk_level"] not in RISK_LEVELS:
-            raise ValueError(prediction["risk_level"])
-        numbers = [prediction["confidence"], *probabilities]
+        answer = {
+            "risk_level": given["risk_level"],
+            "probabilities": {level: _number(given["probabilities"][level], 0, 1) for level in RISK_LEVELS},
+        }
+        if answer["risk_level"] not in RISK_LEVELS:
+            raise ValueError(answer["risk_level"])
     else:
-        interval = prediction["interval"]
-        numbers = [prediction["confidence"], prediction["performance_score"], *(interval[end] for end in _INTERVAL)]
-    for reason in prediction.get("contributions", []):
-        numbers += [reason["contribution"], 0.0 if reason["value"] is None else reason["value"]]
-        if reason["feature"] not in FEATURE_NAMES:
-            raise ValueError(reason["feature"])
-    for number in numbers:
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise ValueError(number)
-    return prediction
+        ends = {end: _number(given["interval"][end], 0, 100) for end in ("lower", "upper")}
+        answer = {
+            "performance_score": _number(given["performance_score"], 0, 100),
+            "interval": {**ends, "level": _number(given["interval"]["level"], 0, 1)},
+        }
+    reasons = [_contribution(reason) for reason in given.get("contributions", [])]
+    return {**answer, "confidence": _number(given["confidence"], 0, 1), "contributions": reasons}
+
+
+def _contribution(given: Any) -> dict[str, Any]:
+    if given["feature"] not in FEATURE_NAMES:
+        raise ValueError(given["feature"])
+    value = None if given["value"] is None else _number(given["value"])
+    return {"feature": given["feature"], "value": value, "contribution": _number(given["contribution"])}
+
+
+def _number(value: Any, low: float = -math.inf, high: float = math.inf) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ValueError(f"{value!r} is no number from {low} to {high}")
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:

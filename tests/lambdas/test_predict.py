@@ -285,6 +285,8 @@ def test_an_endpoint_that_is_missing_throttled_down_or_slow_is_a_503_with_a_time
         Model(answer=told(PREDICTION, PREDICTION)),
         Model(answer=told({**PREDICTION, "risk_level": "dire"})),
         Model(answer=told({**PREDICTION, "confidence": "0.6"})),
+        Model(answer=told({**PREDICTION, "confidence": 6})),
+        Model(answer=b'{"predictions": ["low"], "model_version": "a"}'),
         Model(answer=told({**PREDICTION, "contributions": [{"feature": "weather", "value": 1, "contribution": 1}]})),
     ],
 )
@@ -377,3 +379,9 @@ def test_the_body_is_json_of_a_bounded_size() -> None:
         with pytest.raises(InvalidRequest) as refused:
             read_body(broken, "application/json")
         assert refused.value.field == "body"
+
+
+def test_what_else_a_model_says_is_not_answered(cloud: Any, stored: list[Insight]) -> None:
+    answer = asked(cloud, {"device_id": "nvme-1"}, Model(answer=told({**PREDICTION, "loud": True})))
+    assert "loud" not in answer
+    assert answer["risk_level"] == "high"
