@@ -1,0 +1,50 @@
+// Words and units of the model's 25 features; a test holds the names equal to the feature table's.
+
+import { duration, withUnit } from "./format.js";
+
+const LONGEST_ALERT_AGE_SECONDS = 604_800;
+const FEATURES = {
+  read_iops: ["Reads", "IOPS"],
+  write_iops: ["Writes", "IOPS"],
+  total_iops: ["Reads and writes", "IOPS"],
+  iops_variance: ["Variance of IOPS", "IOPS²"],
+  avg_latency: ["Average latency", "ms"],
+  p95_latency: ["p95 latency", "ms"],
+  p99_latency: ["p99 latency", "ms"],
+  latency_spike_count: ["Latency spikes in the hour", ""],
+  bandwidth_mbps: ["Bandwidth", "MB/s"],
+  throughput_variance: ["Variance of bandwidth", "(MB/s)²"],
+  error_rate: ["Errors per operation", ""],
+  error_trend: ["Trend of errors", "/interval"],
+  hour_of_day: ["Hour of day (UTC)", "h"],
+  day_of_week: ["Day of week (Monday 0)", ""],
+  time_since_last_alert: ["Last alert", "s"],
+  sequential_access_ratio: ["Sequential share", ""],
+  random_access_ratio: ["Random share", ""],
+  queue_depth: ["Queue depth", "I/Os"],
+  io_size_avg: ["I/O size", "KiB"],
+  io_size_variance: ["Variance of I/O size over the hour", "KiB²"],
+  iops_per_latency: ["IOPS per ms of latency", "IOPS/ms"],
+  anomaly_score: ["Latency against the hour's median", "robust σ"],
+  trend_score: ["Trend of latency", "/interval"],
+  capacity_utilization: ["Provisioned IOPS used", "%"],
+  efficiency_ratio: ["Bytes per operation", "MB"],
+};
+
+export const FEATURE_NAMES = Object.keys(FEATURES);
+
+/** A feature that a newer model knows and this page does not keeps its own name. */
+export function featureWords(name) {
+  return FEATURES[name]?.[0] ?? name.replaceAll("_", " ");
+}
+
+function featureUnit(name) {
+  return FEATURES[name]?.[1] ?? "";
+}
+
+/** The feature counts to seven days and stands there for "none". */
+export function featureValue(name, value) {
+  if (value === null) return "unknown";
+  if (name !== "time_since_last_alert") return withUnit(value, featureUnit(name));
+  return value >= LONGEST_ALERT_AGE_SECONDS ? "none in 7 d" : `${duration(value)} ago`;
+}

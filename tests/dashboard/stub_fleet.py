@@ -1,0 +1,149 @@
+"""A seeded fleet for the stub API: insights whose latency rises before an incident, predictions that follow them."""
+
+from __future__ import annotations
+
+import math
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+STEP = timedelta(minutes=5)
+NEWEST = datetime.fromtimestamp(datetime.now(UTC).timestamp() // 300 * 300, UTC)  # a fleet that reports: ages are what they would be
+CLASSES = {"nvme": (45_000, 2.0), "ssd-burst": (6_000, 10.0), "provisioned": (16_000, 20.0), "hdd": (180, 60.0)}
+WORKLOADS = ("sequential", "random", "mixed", "burst")
+LEVELS = ("low", "medium", "high", "critical")
+MODEL_ARN = "arn:aws:sagemaker:us-east-1:000000000000:model-package/iops-{kind}/3"
+
+
+def text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+class Device:
+    """One device; `trouble` from 0 (calm) to 1 (over its objective for hours)."""
+
+    def __init__(self, number: int, random_source: random.Random) -> None:
+        names = list(CLASSES)
+        self.device_class = names[number % len(names)]
+        self.device_id = f"{self.device_class}-{number:04}"
+        self.workload = WORKLOADS[number % 3 if self.device_class != "ssd-burst" else 3]
+        self.capacity, self.objective = CLASSES[self.device_class]
+        self.trouble = random_source.betavariate(0.6, 1.6)
+        self.seed = random_source.random()
+
+    def insights(self, rows: int) -> list[dict[str, Any]]:
+        return [self.insight(rows - 1 - place) for place in range(rows)]
+
+    def insight(self, back: int) -> dict[str, Any]:
+        """`back` intervals before the newest; the same row however many are asked for."""
+        return self._insight(NEWEST - STEP * back, random.Random(self.seed + back))
+
+    def _insight(self, moment: datetime, source: random.Random) -> dict[str, Any]:
+        hour = moment.hour + moment.minute / 60
+        load = 0.35 + 0.25 * math.sin((hour - 9) / 24 * 2 * math.pi) + 0.06 * source.gauss(0, 1)
+        hours_left = (NEWEST - moment) / timedelta(hours=1)
+        incident = self.trouble * math.exp(-((hours_left - 0.4) ** 2) / 3)
+        load = min(1.0, max(0.02, load + 0.5 * incident))
+        p99 = self.objective * (0.22 + 0.35 * load + 3.2 * incident**2) * math.exp(0.08 * source.gauss(0, 1))
+        total = self.capacity * load
+        return {
+            "device_id": self.device_id,
+            "timestamp": text(moment),
+            "interval_seconds": 300.0,
+            "read_iops": total * 0.68,
+            "write_iops": total * 0.32,
+            "avg_latency_ms": p99 * 0.38,
+            "p95_latency_ms": p99 * 0.74,
+            "p99_latency_ms": p99,
+            "bandwidth_mbps": total * 16 * 1024 / 1e6,
+            "error_rate": 0.0,
+            "queue_depth": total * p99 * 0.38 / 1000,
+            "io_size_kib": 16.0,
+            "sequential_ratio": 0.4,
+            "provisioned_iops": self.capacity,
+            "latency_slo_ms": self.objective,
+            "device_class": self.device_class,
+            "workload_type": self.workload,
+            "alert": False,
+            "is_anomaly": False,
+            "risk_level": None,
+            "performance_score": None,
+            "label_source": None,
+        }
+
+    def prediction(self, kind: str, insight: dict[str, Any], number: int) -> dict[str, Any]:
+        ratio = insight["p99_latency_ms"] / self.objective
+        asked = datetime.fromisoformat(insight["timestamp"]) + timedelta(seconds=20)
+        common = {
+            "device_id": self.device_id,
+            "kind": kind,
+            "as_of": insight["timestamp"],
+            "predicted_at": text(asked),
+            "prediction_id": f"{text(asked)}#{kind}#{number:08x}",
+            "model_version": MODEL_ARN.format(kind=kind),
+            "explanation": _sentences(insight, ratio),
+            "contributions": _contributions(insight, kind, ratio),
+            "warnings": [],
+        }
+        return {**common, **(_risk(ratio) if kind == "risk" else _score(ratio))}
+
+
+def _risk(ratio: float) -> dict[str, Any]:
+    centres = (0.45, 0.85, 1.35, 2.4)
+    weights = [math.exp(-((math.log(ratio / centre)) ** 2) / 0.09) + 0.01 for centre in centres]
+    shares = [weight / sum(weights) for weight in weights]
+    best = max(range(4), key=shares.__getitem__)
+    return {
+        "risk_level": LEVELS[best],
+        "confidence": shares[best],
+        "probabilities": dict(zip(LEVELS, shares, strict=True)),
+    }
+
+
+def _score(ratio: float) -> dict[str, Any]:
+    value = max(4.0, 100 / (1 + 0.5 * ratio**2))
+    half = 4 + 6 * min(1.5, ratio)
+    lower, upper = max(0.0, value - half), min(100.0, value + half)
+    return {
+        "performance_score": value,
+        "interval": {"lower": lower, "upper": upper, "level": 0.9},
+        "confidence": 1 - (upper - lower) / 100,
+    }
+
+
+def _sentences(insight: dict[str, Any], ratio: float) -> list[str]:
+    trend = "queue depth is rising" if ratio > 0.8 else "queue depth is steady"
+    return [
+        f"p99 latency {insight['p99_latency_ms']:.1f} ms is {ratio * 1.6:.1f} times this device's hour",
+        f"{trend}: {insight['queue_depth']:.1f} I/Os in flight",
+        f"{insight['read_iops'] + insight['write_iops']:,.0f} IOPS are "
+        f"{100 * (insight['read_iops'] + insight['write_iops']) / insight['provisioned_iops']:.0f}% of what is provisioned",
+    ]
+
+
+def _contributions(insight: dict[str, Any], kind: str, ratio: float) -> list[dict[str, Any]]:
+    sign = 1 if kind == "risk" else -1
+    p99, queue = insight["p99_latency_ms"], insight["queue_depth"]
+    total = insight["read_iops"] + insight["write_iops"]
+    entries = [
+        ("p99_latency", p99, 1.4 * (ratio - 0.6), (p99 * 0.3 / ratio, p99 * 0.7 / ratio)),
+        ("queue_depth", queue, 0.8 * (ratio - 0.7), (queue * 0.4 / ratio, queue * 0.9 / ratio)),
+        ("trend_score", 0.06 * (ratio - 0.5), 0.5 * (ratio - 0.5), (-0.05, 0.05)),
+        ("capacity_utilization", 100 * total / insight["provisioned_iops"], 0.35, (20.0, 65.0)),
+        ("time_since_last_alert", 604_800.0, -0.18, None),
+    ]
+    return [
+        {
+            "feature": feature,
+            "value": value,
+            "contribution": sign * weight,
+            "usual": None if usual is None else {"low": usual[0], "high": usual[1]},
+            "direction": "raises" if sign * weight > 0 else "lowers",
+        }
+        for feature, value, weight, usual in entries
+    ]
+
+
+def fleet(devices: int, seed: int = 7) -> list[Device]:
+    source = random.Random(seed)
+    return [Device(number, source) for number in range(devices)]
