@@ -42,7 +42,14 @@ export async function showDevice({ root, api, session, argument: deviceId, query
 async function readDevice(api, deviceId, rows, signal) {
   const { insights } = await api.get("/api/insights", { device_id: deviceId, limit: rows }, { signal });
   const query = { device_id: deviceId, from: insights[0]?.timestamp, limit: PREDICTIONS_A_PAGE };
-  return { insights, predictions: insights.length ? await api.all("/api/predictions", "predictions", query, { signal }) : [] };
+  const predictions = insights.length ? await api.all("/api/predictions", "predictions", query, { signal }) : [];
+  return { insights, predictions: inOrder(predictions) };
+}
+
+/** Newest first, risk before score. */
+function inOrder(predictions) {
+  const key = ({ as_of, predicted_at, kind }) => `${as_of} ${kind === "risk" ? 1 : 0} ${predicted_at}`;
+  return [...predictions].sort((one, other) => (key(one) < key(other) ? 1 : -1));
 }
 
 function keepUpToDate({ api, state, signal, fail, draw }) {
@@ -65,7 +72,8 @@ async function predictNow({ api, state, signal, isAsked }) {
     if (!isAsked && isFresh(newest(state, kind), asOf)) return;
     delete state.problems[kind];
     try {
-      state.predictions = [await predictDevice({ api, kind, deviceId: state.deviceId, signal }), ...state.predictions];
+      const prediction = await predictDevice({ api, kind, deviceId: state.deviceId, signal });
+      state.predictions = inOrder([prediction, ...state.predictions]);
     } catch (problem) {
       if (problem.status === undefined || signal.aborted) throw problem;
       state.problems[kind] = problem;

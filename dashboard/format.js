@@ -42,12 +42,12 @@ export function interval({ lower, upper }) {
 }
 
 export function dateTime(text) {
-  const moment = new Date(text);
-  return `${day.format(moment)} ${clock.format(moment)}`;
+  return `${day.format(new Date(text))} ${timeOfDay(text)}`;
 }
 
+/** Without seconds where there are none: most intervals end on a minute. */
 export function timeOfDay(text) {
-  return clock.format(new Date(text));
+  return clock.format(new Date(text)).replace(/:00$/, "");
 }
 
 /** "3 min": the age of a moment in its largest fitting unit. */

@@ -40,16 +40,19 @@ def run(options: RunOptions, *, stay_up: bool) -> int:
         LaptopCloud,
     )  # a wrong option is refused before anything slow is imported
     from local.deploy import DeployFailed
+    from local.processes import port_is_taken
     from local.run import RunFailed, summary
     from local.run import run as run_job
 
+    if stay_up and port_is_taken(options.dashboard_port):  # said now and not after the training
+        return _failed(f"port {options.dashboard_port} for the page is taken; stop what uses it or set DASHBOARD_PORT")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     cloud = LaptopCloud(BUILD / "cloud")
     try:
         record = run_job(cloud, options, build=BUILD)
         print(summary(record, BUILD), flush=True)
         if stay_up:
-            _stay_up(cloud)
+            _stay_up(cloud, options)
     except (RunFailed, DeployFailed, CloudError, TimeoutError) as failure:
         return _failed(str(failure))
     except KeyboardInterrupt:
@@ -59,23 +62,26 @@ def run(options: RunOptions, *, stay_up: bool) -> int:
     return 0
 
 
-def _stay_up(cloud: LaptopCloud) -> None:
-    """Say how to reach everything, with a token that works now, and wait for Ctrl-C."""
+def _stay_up(cloud: LaptopCloud, options: RunOptions) -> None:
+    """Serve the page, say how to reach everything, with a token that works now, and wait for Ctrl-C."""
     from local.api_client import USERNAME
-    from local.run import Deployment, sign_in_of
+    from local.dashboard import Dashboard
+    from local.run import Deployment, page_config, sign_in_of
 
     deployment = Deployment.of(cloud)
     sign_in = sign_in_of(cloud, deployment)
     password = sign_in.new_password()
     token = sign_in.user_token(password)
     url = cloud.reachable_url(deployment["IopsApi.ApiUrl"]).rstrip("/")
-    print(f"\nAPI   {url}")
+    page = Dashboard(page_config(cloud, deployment), port=options.dashboard_port)
+    print(f"\npage  {page.url}")
     print(f"user  {USERNAME} {password}")
+    print(f"API   {url}")
     print(f"AWS   AWS_ENDPOINT_URL={cloud.endpoint_url} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test")
     print(f"ask   curl -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\")
     print(f'           -d \'{{"device_id": "..."}}\' {url}/api/predict/risk')
     print("staying up; Ctrl-C stops everything", flush=True)
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), page:
         signal.pause()
 
 

@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from local.options import DEFAULT_DASHBOARD_PORT
 from local.settings import HOST
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-DEFAULT_DASHBOARD_PORT = 3000
 # Where the page's addresses lie on disk: the same two folders that the deployment bundles for AWS.
 FOLDERS: Final = {"/uplot/": REPOSITORY / "node_modules" / "uplot" / "dist", "/": REPOSITORY / "dashboard"}
 HEADERS_FILE = REPOSITORY / "dashboard" / "headers.json"

@@ -11,6 +11,7 @@ from insights.gate import THRESHOLDS, InvalidThreshold, checked_thresholds
 
 MEASURED_FILE = Path("data/measured.jsonl.gz")
 DEFAULT_INSIGHTS = "measured"
+DEFAULT_DASHBOARD_PORT = 3000
 GATE_VARIABLES = {f"GATE_{name.upper()}": name for name in THRESHOLDS}
 KNOWN = (
     "INSIGHTS",
@@ -18,6 +19,7 @@ KNOWN = (
     "SEED",
     "TUNING_JOBS",
     "TUNING_PARALLEL",
+    "DASHBOARD_PORT",
     *GATE_VARIABLES,
 )
 
@@ -39,6 +41,7 @@ class RunOptions:
     gate: Mapping[str, float] = field(default_factory=dict)
     tuning_jobs: int = 50
     tuning_parallel: int = 5
+    dashboard_port: int = DEFAULT_DASHBOARD_PORT
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> RunOptions:
@@ -50,6 +53,7 @@ class RunOptions:
             gate=_gate(environment),
             tuning_jobs=jobs,
             tuning_parallel=_whole(environment, "TUNING_PARALLEL", default=min(5, jobs), low=1, high=10),
+            dashboard_port=_whole(environment, "DASHBOARD_PORT", default=DEFAULT_DASHBOARD_PORT, low=1, high=65_535),
         )
 
     def execution_input(self) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any
 
 from local.api_client import Answer, SignIn, post
 from local.cloud import LaptopCloud
-from local.deploy import deploy
+from local.dashboard import PageConfig, page_origin
+from local.deploy import App, deploy
 from local.execution import Execution, run_execution
 from local.options import RunOptions
 from local.progress import Progress
@@ -69,7 +70,7 @@ def run(cloud: LaptopCloud, options: RunOptions, *, build: Path) -> RunRecord:
         with progress.step("start", "starting the laptop cloud on 127.0.0.1"):
             cloud.start()
         with progress.step("deploy", "deploying with the CDK CLI: six stacks"):
-            deploy(cloud, say=progress.say)
+            deploy(cloud, say=progress.say, app=app_for(options))
         deployment = Deployment.of(cloud)
         if isinstance(options.insights, Path):
             with progress.step("load", f"loading {options.insights} into the insights table"):
@@ -85,6 +86,11 @@ def run(cloud: LaptopCloud, options: RunOptions, *, build: Path) -> RunRecord:
         record.write(build / "run.json")
         write_report(cloud, record, build / "report")
     return record
+
+
+def app_for(options: RunOptions) -> App:
+    """The laptop's deployment; its API and its sign-in know the page's origin."""
+    return App(context=("stage=local", f"allowed_origins={page_origin(options.dashboard_port)}"))
 
 
 def load_insights(cloud: LaptopCloud, deployment: Deployment, path: Path) -> str:
@@ -164,6 +170,15 @@ def sign_in_of(cloud: LaptopCloud, deployment: Deployment) -> SignIn:
         user_pool_id=deployment["IopsApi.UserPoolId"],
         dashboard_client_id=deployment["IopsApi.DashboardClientId"],
         service_client_id=deployment["IopsApi.ServiceClientId"],
+    )
+
+
+def page_config(cloud: LaptopCloud, deployment: Deployment) -> PageConfig:
+    """What the page of this deployment must know, with addresses that a browser of this machine reaches."""
+    return PageConfig(
+        api_url=cloud.reachable_url(deployment["IopsApi.ApiUrl"]),
+        sign_in_url=cloud.reachable_url(deployment["IopsApi.SignInUrl"]),
+        client_id=deployment["IopsApi.DashboardClientId"],
     )
 
 

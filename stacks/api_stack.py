@@ -26,7 +26,7 @@ class ApiStack(cdk.Stack):
             termination_protection=settings.rules.termination_protection,
             description="IOPS Insights: the prediction API",
         )
-        sign_in = SignIn(self, "SignIn", settings=settings)
+        sign_in = self.sign_in = SignIn(self, "SignIn", settings=settings)
         functions = ApiFunctions(self, "Functions", settings=settings, data=data, code=code)
         self.api = rest_api(self, settings)
         gateway_errors(self.api, settings)

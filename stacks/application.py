@@ -3,6 +3,7 @@
 import aws_cdk as cdk
 
 from stacks.api_stack import ApiStack
+from stacks.dashboard_stack import DashboardStack
 from stacks.data_stack import DataStack
 from stacks.endpoint_stack import EndpointStack
 from stacks.functions import CodeMaker
@@ -28,6 +29,8 @@ def build_application(app: cdk.App, *, code: CodeMaker = lambda_code) -> None:
             topic=training.topic,
         )
     api = ApiStack(app, "IopsApi", settings=settings, data=data, code=code)
+    if not settings.rules.is_laptop:  # there local/dashboard.py serves the same files with the same headers
+        DashboardStack(app, "IopsDashboard", settings=settings, api=api.api, sign_in=api.sign_in)
     MonitoringStack(
         app,
         "IopsMonitoring",

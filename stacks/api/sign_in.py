@@ -33,9 +33,10 @@ class SignIn(Construct):
             cognito_domain=cognito.CognitoDomainOptions(domain_prefix=f"iops-insights-{stack.account}"),
         )
         self.url = domain.base_url()
-        scopes = resource_server_scopes(self.users)
-        self.dashboard = dashboard_client(self.users, settings, scopes)
-        self.service = service_client(self.users, scopes)
+        self.scopes = resource_server_scopes(self.users)
+        pages = [f"{origin}/" for origin in settings.allowed_origins]
+        self.dashboard = page_client(self.users, "DashboardClient", users=self.users, pages=pages, scopes=self.scopes)
+        self.service = service_client(self.users, self.scopes)
 
 
 def user_pool(scope: Construct, settings: Settings) -> cognito.UserPool:
@@ -80,13 +81,19 @@ def resource_server_scopes(users: cognito.UserPool) -> list[cognito.OAuthScope]:
     return [cognito.OAuthScope.resource_server(server, scope) for scope in scopes]
 
 
-def dashboard_client(
-    users: cognito.UserPool, settings: Settings, scopes: list[cognito.OAuthScope]
+def page_client(
+    scope: Construct,
+    construct_id: str,
+    *,
+    users: cognito.IUserPool,
+    pages: list[str],
+    scopes: list[cognito.OAuthScope],
 ) -> cognito.UserPoolClient:
     """Public: a page cannot keep a secret, so its codes are bound to the browser that asked (PKCE)."""
-    pages = [f"{origin}/" for origin in settings.allowed_origins]
-    return users.add_client(
-        "DashboardClient",
+    return cognito.UserPoolClient(
+        scope,
+        construct_id,
+        user_pool=users,
         generate_secret=False,
         auth_flows=cognito.AuthFlow(user_srp=True),
         prevent_user_existence_errors=True,

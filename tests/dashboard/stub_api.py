@@ -31,7 +31,9 @@ HISTORY_ROWS = 40
 
 
 class Refused(Exception):
-    def __init__(self, status: int, title: str, detail: str, *, field: str | None = None, retry_after: int | None = None):
+    def __init__(
+        self, status: int, title: str, detail: str, *, field: str | None = None, retry_after: int | None = None
+    ):
         super().__init__(detail)
         self.status, self.retry_after = status, retry_after
         self.body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
@@ -60,7 +62,12 @@ class StubState:
         for device in self.devices:
             if device.device_id == device_id:
                 return device
-        raise Refused(404, "No insight of this device is stored", f"no insight of the device {device_id!r} is stored; check the id, or send its insights", field="device_id")
+        raise Refused(
+            404,
+            "No insight of this device is stored",
+            f"no insight of the device {device_id!r} is stored; check the id, or send its insights",
+            field="device_id",
+        )
 
     def predict(self, kind: str, device: Device, insight: dict[str, Any]) -> dict[str, Any]:
         with self.lock:
@@ -69,7 +76,9 @@ class StubState:
             self.predictions.setdefault(device.device_id, []).insert(0, made)
         return made
 
-    def add_history(self, devices: list[Device], *, kinds: tuple[str, ...] = ("risk", "performance"), until: int = 1) -> None:
+    def add_history(
+        self, devices: list[Device], *, kinds: tuple[str, ...] = ("risk", "performance"), until: int = 1
+    ) -> None:
         """Predictions of the past HISTORY_ROWS intervals, the newest `until` left out."""
         for device in devices:
             for back in range(HISTORY_ROWS, until - 1, -1):
@@ -111,7 +120,17 @@ def devices_page(state: StubState, query: dict[str, str]) -> dict[str, Any]:
 
 def _device_entry(state: StubState, device: Device) -> dict[str, Any]:
     insight = device.insight(0)
-    names = ("device_id", "device_class", "workload_type", "read_iops", "write_iops", "avg_latency_ms", "p99_latency_ms", "queue_depth", "latency_slo_ms")
+    names = (
+        "device_id",
+        "device_class",
+        "workload_type",
+        "read_iops",
+        "write_iops",
+        "avg_latency_ms",
+        "p99_latency_ms",
+        "queue_depth",
+        "latency_slo_ms",
+    )
     risk, performance = (state.newest(device.device_id, kind) for kind in ("risk", "performance"))
     kept = ("confidence", "as_of", "predicted_at", "prediction_id")
     entry = {
@@ -156,7 +175,10 @@ def predict(state: StubState, kind: str, body: dict[str, Any]) -> dict[str, Any]
 def give_feedback(state: StubState, body: dict[str, Any]) -> dict[str, Any]:
     for prediction in state.predictions.get(body["device_id"], []):
         if prediction["prediction_id"] == body["prediction_id"]:
-            given = {name: body.get(name) for name in ("device_id", "prediction_id", "risk_level", "performance_score", "comment")}
+            given = {
+                name: body.get(name)
+                for name in ("device_id", "prediction_id", "risk_level", "performance_score", "comment")
+            }
             prediction["feedback"] = {**given, "given_by": "operator", "given_at": prediction["predicted_at"]}
             return dict(prediction["feedback"])
     raise Refused(404, "No such prediction", "the prediction is not stored, or has expired", field="prediction_id")
@@ -164,12 +186,32 @@ def give_feedback(state: StubState, body: dict[str, Any]) -> dict[str, Any]:
 
 def models(_: StubState) -> dict[str, Any]:
     metrics = {
-        "risk": {"accuracy": 0.934, "macro_f1": 0.871, "critical_recall": 0.912, "persistence_macro_f1": 0.803, "expected_calibration_error": 0.021},
-        "performance": {"rmse": 5.82, "mae": 3.91, "persistence_rmse": 8.77, "interval_coverage": 0.903, "interval_width": 17.4},
+        "risk": {
+            "accuracy": 0.934,
+            "macro_f1": 0.871,
+            "critical_recall": 0.912,
+            "persistence_macro_f1": 0.803,
+            "expected_calibration_error": 0.021,
+        },
+        "performance": {
+            "rmse": 5.82,
+            "mae": 3.91,
+            "persistence_rmse": 8.77,
+            "interval_coverage": 0.903,
+            "interval_width": 17.4,
+        },
     }
     reasons = {
-        "risk": ["accuracy 0.934 is at least 0.90", "recall of critical 0.912 is at least 0.80 (54 rows)", "macro-F1 0.871 is above persistence's 0.803"],
-        "performance": ["RMSE 5.82 is at most 10", "RMSE 5.82 is below persistence's 8.77", "coverage 0.903 (0.887 to 0.918) meets 0.88 to 0.92"],
+        "risk": [
+            "accuracy 0.934 is at least 0.90",
+            "recall of critical 0.912 is at least 0.80 (54 rows)",
+            "macro-F1 0.871 is above persistence's 0.803",
+        ],
+        "performance": [
+            "RMSE 5.82 is at most 10",
+            "RMSE 5.82 is below persistence's 8.77",
+            "coverage 0.903 (0.887 to 0.918) meets 0.88 to 0.92",
+        ],
     }
     return {
         "models": [
@@ -263,7 +305,9 @@ def _handler(state: StubState) -> type[BaseHTTPRequestHandler]:
 
 
 def _login_page(query: dict[str, str]) -> str:
-    hidden = "".join(f'<input type="hidden" name="{html.escape(n)}" value="{html.escape(v)}">' for n, v in query.items())
+    hidden = "".join(
+        f'<input type="hidden" name="{html.escape(n)}" value="{html.escape(v)}">' for n, v in query.items()
+    )
     return f'<form method="post" action="/login">{hidden}<input name="username"><input name="password" type="password"><button>Sign in</button></form>'
 
 

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 STEP = timedelta(minutes=5)
-NEWEST = datetime.fromtimestamp(datetime.now(UTC).timestamp() // 300 * 300, UTC)  # a fleet that reports: ages are what they would be
+NEWEST = datetime.fromtimestamp(
+    datetime.now(UTC).timestamp() // 300 * 300, UTC
+)  # a fleet that reports: ages are what they would be
 CLASSES = {"nvme": (45_000, 2.0), "ssd-burst": (6_000, 10.0), "provisioned": (16_000, 20.0), "hdd": (180, 60.0)}
 WORKLOADS = ("sequential", "random", "mixed", "burst")
 LEVELS = ("low", "medium", "high", "critical")

@@ -181,6 +181,8 @@ ALLOWED_DIFFERENCES = (
     (r"^Iops\w+\.(Parameters\.BootstrapVersion|Rules\.CheckBootstrapVersion)\.", "AWS deploys with bootstrapped roles"),
     (r"^Iops\w+\.Resources\.\w+\.Metadata\.", "asset and construct paths, for tools only"),
     (r"^Iops\w+\.Resources\.\w+Function\w+\.Properties\.Environment\.Variables\.STAGE$", "the stage's own name"),
+    (r"^IopsDashboard\.", "the laptop serves the page itself: BucketDeployment runs /opt/awscli, which it has not"),
+    (r"^IopsApi\.Outputs\.PublishOutputRef", "what IopsDashboard reads of the API's stack"),
     (r"\.DefinitionString\..*\.(TrainingImage|ImageUri|Image)$", "the image has no registry on the laptop"),
     (r"^IopsTraining\.Resources\.SageMakerRoles(Jobs|Serving)\w+\..*\.Resource$", "the repository of that image"),
 )
@@ -219,7 +221,7 @@ def test_local_and_aws_templates_differ_only_where_listed(synthesise: Callable[.
 def test_local_and_aws_templates_have_the_same_resources_and_states(synthesise: Callable[..., Assembly]):
     local, aws = (synthesise(stage=stage).templates for stage in ("local", "dev"))
 
-    assert set(local) == set(aws)
+    assert set(aws) - set(local) == {"IopsDashboard"}
     for stack, template in local.items():
         kinds = {name: resource["Type"] for name, resource in template["Resources"].items()}
         assert kinds == {name: resource["Type"] for name, resource in aws[stack]["Resources"].items()}
