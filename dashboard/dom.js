@@ -17,6 +17,8 @@ function filled(element, properties, children) {
       for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
     } else if (name === "class") {
       element.setAttribute("class", [value].flat().filter(Boolean).join(" "));
+    } else if (name.startsWith("aria-") && typeof value === "boolean") {
+      element.setAttribute(name, String(value)); // there "false" says something that absence does not
     } else if (value === true) {
       element.setAttribute(name, "");
     } else if (value !== false && value !== null && value !== undefined) {

@@ -56,6 +56,8 @@ export function createTable({ query, signal, onChange }) {
     body.append(...sorted.slice(made, made + ROWS_AT_ONCE).map(rowOf));
     made += ROWS_AT_ONCE;
     more.hidden = made >= sorted.length;
+    scrolled.unobserve(more); // observed anew it reports again, also if it never left the window between two frames
+    scrolled.observe(more);
   }, { rootMargin: "1200px" });
   scrolled.observe(more);
   signal.addEventListener("abort", () => scrolled.disconnect(), { once: true });

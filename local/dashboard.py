@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mimetypes
 import threading
@@ -121,8 +122,9 @@ def _handler(config: PageConfig) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(body)))
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(ConnectionError):  # the tab was closed or has gone elsewhere
+                self.end_headers()
+                self.wfile.write(body)
 
         def log_message(self, format: str, *arguments: Any) -> None:
             """A terminal that shows a training run is no place for an access log."""

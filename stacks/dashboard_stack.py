@@ -3,6 +3,8 @@
 Page and API share one origin here, so that the page needs no entry in allowed_origins and its first deployment is whole.
 """
 
+from typing import cast
+
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cloudfront as cloudfront
@@ -11,7 +13,7 @@ from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_deployment as s3_deployment
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from stacks.api.sign_in import SCOPES, SignIn, page_client, scope_name
 from stacks.data_stack import synthesizer
@@ -162,8 +164,8 @@ def deployed_page(scope: Construct, bucket: s3.Bucket, config: dict[str, object]
 def acknowledge_cdks_own(deployment: s3_deployment.BucketDeployment, bucket: s3.Bucket) -> None:
     """The function that copies the files is CDK's: its runtime, role and grants are not the app's to choose."""
     stack = cdk.Stack.of(deployment)
-    function = deployment.handler_role.node.scope
-    page = f"<{stack.get_logical_id(bucket.node.default_child)}.Arn>"  # type: ignore[arg-type]
+    function = cast(IConstruct, deployment.handler_role.node.scope)
+    page = f"<{stack.get_logical_id(cast(cdk.CfnElement, bucket.node.default_child))}.Arn>"
     for rule, reason in {
         "AwsSolutions-L1": "CDK sets the runtime of its own function.",
         "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]": (

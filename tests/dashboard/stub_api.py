@@ -7,6 +7,7 @@ It answers by the API's contract and checks what a server would check of the pag
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import html
 import json
@@ -53,6 +54,7 @@ class StubState:
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     predictions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
+    answers: list[tuple[str, str, int]] = field(default_factory=list)
     origins: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
     counter: int = 0
@@ -276,8 +278,11 @@ def _handler(state: StubState) -> type[BaseHTTPRequestHandler]:
                     raise Refused(401, "Unauthorized", "UNAUTHORIZED")
                 for fault in state.faults:
                     fault(method, path, body)
-                self._send(200, json.dumps(answer_api(state, method, path, query, body)).encode(), "application/json")
+                answer = json.dumps(answer_api(state, method, path, query, body)).encode()
+                state.answers.append((method, path, 200))
+                self._send(200, answer, "application/json")
             except Refused as refused:
+                state.answers.append((method, path, refused.status))
                 more = {} if refused.retry_after is None else {"Retry-After": str(refused.retry_after)}
                 self._send(refused.status, json.dumps(refused.body).encode(), PROBLEM, more)
 
@@ -295,8 +300,9 @@ def _handler(state: StubState) -> type[BaseHTTPRequestHandler]:
                 }
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(ConnectionError):  # the tab was closed or has gone elsewhere
+                self.end_headers()
+                self.wfile.write(body)
 
         def log_message(self, format: str, *arguments: Any) -> None:
             pass
