@@ -47,26 +47,28 @@ function scoreFigure({ performance_score: value, interval: range, confidence }) 
     bar, el("div", { class: "scale-ends", "aria-hidden": "true" }, el("span", {}, "0"), el("span", {}, "50"), el("span", {}, "100")));
 }
 
-function reasons(kind, { explanation = [], contributions = [] }) {
+function reasons(kind, { explanation = [], contributions = [], risk_level: level }) {
+  const subject = kind === "risk" ? `${level} risk` : "a good score";
   const strongest = Math.max(...contributions.map(({ contribution }) => Math.abs(contribution)), 1e-9);
   return el("div", { class: "reasons" },
     el("h3", {}, "Why"),
     explanation.length > 0 && el("ul", { class: "sentences" }, ...explanation.map((line) => el("li", {}, sentence(line)))),
     contributions.length > 0 && el("div", { class: "scroll-x", tabindex: 0, role: "group", "aria-label": "Reasons in numbers" }, el("table", { class: "contributions" },
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Measure"), el("th", { scope: "col", class: "number" }, "Value"),
-        el("th", { scope: "col", class: "number" }, "Usual here"), el("th", { scope: "col" }, kind === "risk" ? "Effect on risk" : "Effect on score"))),
+        el("th", { scope: "col", class: "number" }, "Usual here"), el("th", { scope: "col" }, `Speaks for ${subject}`))),
       el("tbody", {}, ...contributions.map((entry) => contributionRow(entry, strongest))))),
     explanation.length + contributions.length === 0 && el("p", { class: "muted" }, "This prediction was stored without its reasons."));
 }
 
-function contributionRow({ feature, value, usual, direction, contribution }, strongest) {
-  const raises = direction ? direction === "raises" : contribution > 0;
-  const bar = withVariables(el("span", { class: ["effect-bar", raises ? "raises" : "lowers"], "aria-hidden": "true" }),
+/** A contribution above 0 speaks for what the model said: the level, or a good score. */
+function contributionRow({ feature, value, usual, contribution }, strongest) {
+  const isFor = contribution > 0;
+  const bar = withVariables(el("span", { class: ["effect-bar", !isFor && "against"], "aria-hidden": "true" }),
     { share: Math.abs(contribution) / strongest });
   return el("tr", {},
     el("th", { scope: "row" }, featureWords(feature)),
     el("td", { class: "number" }, featureValue(feature, value)),
     el("td", { class: "number muted usual" }, usual ? `${number(usual.low)}–${number(usual.high)}` : UNKNOWN),
-    el("td", {}, el("span", { class: "effect" }, el("span", { class: "effect-word" }, raises ? "▲ raises" : "▼ lowers"), bar,
+    el("td", {}, el("span", { class: "effect" }, el("span", { class: "effect-word" }, isFor ? "▲ for" : "▼ against"), bar,
       el("span", { class: "value muted" }, Math.abs(contribution).toFixed(2)))));
 }

@@ -41,7 +41,7 @@ export function signInNotice(error, session) {
   return el(
     "section",
     { class: "notice sign-in", role: error.isExpired ? "alert" : null },
-    el("h1", {}, title),
+    el("h2", {}, title),
     el("p", {}, line),
     el("button", { type: "button", class: "primary", on: { click: () => session.begin() } }, "Sign in"),
   );

@@ -83,11 +83,12 @@ class Device:
             "predicted_at": text(asked),
             "prediction_id": f"{text(asked)}#{kind}#{number:08x}",
             "model_version": MODEL_ARN.format(kind=kind),
-            "explanation": _sentences(insight, ratio),
             "contributions": _contributions(insight, kind, ratio),
             "warnings": [],
         }
-        return {**common, **(_risk(ratio) if kind == "risk" else _score(ratio))}
+        told = _risk(ratio) if kind == "risk" else _score(ratio)
+        answer = f"{told['risk_level']} risk" if kind == "risk" else "a good score"
+        return {**common, **told, "explanation": _sentences(insight, ratio, answer)}
 
 
 def _risk(ratio: float) -> dict[str, Any]:
@@ -113,13 +114,15 @@ def _score(ratio: float) -> dict[str, Any]:
     }
 
 
-def _sentences(insight: dict[str, Any], ratio: float) -> list[str]:
-    trend = "queue depth is rising" if ratio > 0.8 else "queue depth is steady"
+def _sentences(insight: dict[str, Any], ratio: float, answer: str) -> list[str]:
+    trend = ", rising" if ratio > 0.8 else ""
+    share = 100 * (insight["read_iops"] + insight["write_iops"]) / insight["provisioned_iops"]
     return [
-        f"p99 latency {insight['p99_latency_ms']:.1f} ms is {ratio * 1.6:.1f} times this device's hour",
-        f"{trend}: {insight['queue_depth']:.1f} I/Os in flight",
-        f"{insight['read_iops'] + insight['write_iops']:,.0f} IOPS are "
-        f"{100 * (insight['read_iops'] + insight['write_iops']) / insight['provisioned_iops']:.0f}% of what is provisioned",
+        f"p99 latency {insight['p99_latency_ms']:.1f} ms is {ratio * 1.6:.1f} times the median of the last hour{trend}: "
+        f"speaks for {answer}.",
+        f"Queue depth {insight['queue_depth']:.1f} I/Os is {ratio * 1.3:.1f} times the median of the last hour: "
+        f"speaks for {answer}.",
+        f"Load {share:.0f}% of the provisioned operations/s is near the median of the last hour: speaks for {answer}.",
     ]
 
 
@@ -139,8 +142,8 @@ def _contributions(insight: dict[str, Any], kind: str, ratio: float) -> list[dic
             "feature": feature,
             "value": value,
             "contribution": sign * weight,
-            "usual": None if usual is None else {"low": usual[0], "high": usual[1]},
-            "direction": "raises" if sign * weight > 0 else "lowers",
+            "usual": None if usual is None else {"low": usual[0], "median": sum(usual) / 2, "high": usual[1]},
+            "direction": "for" if sign * weight > 0 else "against",
         }
         for feature, value, weight, usual in entries
     ]

@@ -40,7 +40,7 @@ def test_the_newest_prediction_comes_with_confidence_interval_and_reasons(scene:
     first = visit.texts(".forecast[data-kind=risk] .contributions tbody tr")[0]
     assert first.startswith("p99 latency")
     assert "ms" in first
-    assert "▲ raises" in first
+    assert "▲ for" in first
     score = visit.tab.locator(".forecast[data-kind=performance] .verdict")
     expect(score).to_contain_text(f"{performance['performance_score']:.1f}")
     expect(score).to_contain_text(

@@ -76,7 +76,7 @@ def test_an_operator_signs_in_sees_the_fleet_a_device_and_says_what_happened(tab
         KeyConditionExpression="device_id = :device",
         ExpressionAttributeValues={":device": {"S": device}},
     )["Items"]
-    assert ["medium"] == [item["feedback"]["M"]["risk_level"]["S"] for item in stored if "feedback" in item]
+    assert [item["feedback"]["M"]["risk_level"]["S"] for item in stored if "feedback" in item] == ["medium"]
 
 
 def test_the_models_view_names_the_live_versions(tab: Any):
