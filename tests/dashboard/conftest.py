@@ -48,10 +48,10 @@ class Visit:
     url: str
     trouble: list[str] = field(default_factory=list)
 
-    def sign_in(self, password: str = "right") -> None:
+    def sign_in(self, *, is_wrong: bool = False) -> None:
         self.tab.get_by_role("button", name="Sign in").click()
         self.tab.locator("[name=username]").fill("operator")
-        self.tab.locator("[name=password]").fill(password)
+        self.tab.locator("[name=password]").fill("wrong" if is_wrong else "right")
         self.tab.get_by_role("button", name="Sign in").click()
 
     def go(self, route: str) -> None:

@@ -311,23 +311,24 @@ def _handler(state: StubState) -> type[BaseHTTPRequestHandler]:
 
 
 def _login_page(query: dict[str, str]) -> str:
-    hidden = "".join(
-        f'<input type="hidden" name="{html.escape(n)}" value="{html.escape(v)}">' for n, v in query.items()
-    )
-    return f'<form method="post" action="/login">{hidden}<input name="username"><input name="password" type="password"><button>Sign in</button></form>'
+    hidden = (f'<input type="hidden" name="{html.escape(n)}" value="{html.escape(v)}">' for n, v in query.items())
+    fields = '<input name="username"><input name="password" type="password"><button>Sign in</button>'
+    return f'<form method="post" action="/login">{"".join(hidden)}{fields}</form>'
 
 
 def _signed_in(state: StubState, form: dict[str, str]) -> str:
+    page = form["redirect_uri"]
     assert form["client_id"] == CLIENT_ID
     assert form["response_type"] == "code"
     assert form["code_challenge_method"] == "S256"
     assert set(form["scope"].split()) <= SCOPES
-    assert urlsplit(form["redirect_uri"])._replace(path="", query="").geturl() in state.origins
+    assert urlsplit(page)._replace(path="", query="").geturl() in state.origins
     if form["password"] != "right":
-        return f"{form['redirect_uri']}?{urlencode({'error': 'access_denied', 'error_description': 'wrong password', 'state': form['state']})}"
+        refusal = {"error": "access_denied", "error_description": "wrong password", "state": form["state"]}
+        return f"{page}?{urlencode(refusal)}"
     code = secrets.token_urlsafe(8)
     state.codes[code] = form
-    return f"{form['redirect_uri']}?{urlencode({'code': code, 'state': form['state']})}"
+    return f"{page}?{urlencode({'code': code, 'state': form['state']})}"
 
 
 def _tokens(state: StubState, form: dict[str, str]) -> tuple[int, dict[str, Any]]:

@@ -87,8 +87,8 @@ class Device:
             "warnings": [],
         }
         told = _risk(ratio) if kind == "risk" else _score(ratio)
-        answer = f"{told['risk_level']} risk" if kind == "risk" else "a good score"
-        return {**common, **told, "explanation": _sentences(insight, ratio, answer)}
+        speaks = f"for {told['risk_level']} risk" if kind == "risk" else "against a good score"
+        return {**common, **told, "explanation": _sentences(insight, ratio, speaks)}
 
 
 def _risk(ratio: float) -> dict[str, Any]:
@@ -114,15 +114,15 @@ def _score(ratio: float) -> dict[str, Any]:
     }
 
 
-def _sentences(insight: dict[str, Any], ratio: float, answer: str) -> list[str]:
+def _sentences(insight: dict[str, Any], ratio: float, speaks: str) -> list[str]:
     trend = ", rising" if ratio > 0.8 else ""
     share = 100 * (insight["read_iops"] + insight["write_iops"]) / insight["provisioned_iops"]
     return [
         f"p99 latency {insight['p99_latency_ms']:.1f} ms is {ratio * 1.6:.1f} times the median of the last hour{trend}: "
-        f"speaks for {answer}.",
+        f"speaks {speaks}.",
         f"Queue depth {insight['queue_depth']:.1f} I/Os is {ratio * 1.3:.1f} times the median of the last hour: "
-        f"speaks for {answer}.",
-        f"Load {share:.0f}% of the provisioned operations/s is near the median of the last hour: speaks for {answer}.",
+        f"speaks {speaks}.",
+        f"Load {share:.0f}% of the provisioned operations/s is near the median of the last hour: speaks {speaks}.",
     ]
 
 

@@ -30,7 +30,8 @@ def test_the_newest_prediction_comes_with_confidence_interval_and_reasons(scene:
     visit = opened(stage, history=False)
     device = troubled(stage.state)
     risk, performance = (stage.state.newest(device.device_id, kind) for kind in ("risk", "performance"))
-    assert risk and performance  # the page asked for them: none were stored
+    assert risk is not None  # the page asked for both: none were stored
+    assert performance is not None
 
     panel = visit.tab.locator(".forecast[data-kind=risk]")
     expect(panel.locator(".verdict")).to_contain_text(risk["risk_level"])
@@ -52,8 +53,12 @@ def test_measured_and_predicted_share_one_time_axis_and_one_cursor(scene: MakeSc
     visit = opened(scene())
     plots = visit.tab.locator(".u-over")
     assert visit.texts(".chart h3") == [
-        "IOPS operations/s", "Latency ms", "Queue depth I/Os in flight", "Predicted risk", "Predicted score 0–100, with 90% interval",
-    ]  # fmt: skip
+        "IOPS operations/s",
+        "Latency ms",
+        "Queue depth I/Os in flight",
+        "Predicted risk",
+        "Predicted score 0–100, with 90% interval",
+    ]
     boxes = [plots.nth(place).bounding_box() for place in range(5)]
     assert len({(box["x"], box["width"]) for box in boxes}) == 1
     newest = visit.texts(".readout")

@@ -23,7 +23,7 @@ def test_signing_in_leads_back_to_the_address_that_was_asked_for(scene: MakeScen
 def test_a_refused_sign_in_says_why_and_offers_another(scene: MakeScene):
     visit = scene().visit(signed_in=False)
 
-    visit.sign_in(password="wrong")
+    visit.sign_in(is_wrong=True)
     expect(visit.tab.get_by_role("alert")).to_contain_text("wrong password")
     visit.shot("sign-in-refused-light-1280")
     visit.tab.get_by_role("button", name="Sign in again").click()
