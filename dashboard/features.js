@@ -7,25 +7,25 @@ const FEATURES = {
   read_iops: ["Reads", "IOPS"],
   write_iops: ["Writes", "IOPS"],
   total_iops: ["Reads and writes", "IOPS"],
-  iops_variance: ["Variance of IOPS", "IOPS²"],
+  iops_variance: ["Spread of IOPS", "IOPS"],
   avg_latency: ["Average latency", "ms"],
   p95_latency: ["p95 latency", "ms"],
   p99_latency: ["p99 latency", "ms"],
-  latency_spike_count: ["Latency spikes in the hour", ""],
+  latency_spike_count: ["Latency spikes", ""],
   bandwidth_mbps: ["Bandwidth", "MB/s"],
-  throughput_variance: ["Variance of bandwidth", "(MB/s)²"],
-  error_rate: ["Errors per operation", ""],
+  throughput_variance: ["Spread of bandwidth", "MB/s"],
+  error_rate: ["Error rate", ""],
   error_trend: ["Trend of errors", "/interval"],
-  hour_of_day: ["Hour of day (UTC)", "h"],
-  day_of_week: ["Day of week (Monday 0)", ""],
+  hour_of_day: ["Hour of day, UTC", "h"],
+  day_of_week: ["Day of week, Monday 0", ""],
   time_since_last_alert: ["Last alert", "s"],
   sequential_access_ratio: ["Sequential share", ""],
   random_access_ratio: ["Random share", ""],
   queue_depth: ["Queue depth", "I/Os"],
   io_size_avg: ["I/O size", "KiB"],
-  io_size_variance: ["Variance of I/O size over the hour", "KiB²"],
+  io_size_variance: ["Spread of I/O size", "KiB"],
   iops_per_latency: ["IOPS per ms of latency", "IOPS/ms"],
-  anomaly_score: ["Latency against the hour's median", "robust σ"],
+  anomaly_score: ["Latency off its median", "σ"],
   trend_score: ["Trend of latency", "/interval"],
   capacity_utilization: ["Provisioned IOPS used", "%"],
   efficiency_ratio: ["Bytes per operation", "MB"],
@@ -42,9 +42,10 @@ function featureUnit(name) {
   return FEATURES[name]?.[1] ?? "";
 }
 
-/** The feature counts to seven days and stands there for "none". */
+/** A variance as its root, in the measure's own unit; an alert's age counts to seven days and stands there for "none". */
 export function featureValue(name, value) {
   if (value === null) return "unknown";
+  if (name.endsWith("_variance")) return `±${withUnit(Math.sqrt(value), featureUnit(name))}`;
   if (name !== "time_since_last_alert") return withUnit(value, featureUnit(name));
   return value >= LONGEST_ALERT_AGE_SECONDS ? "none in 7 d" : `${duration(value)} ago`;
 }

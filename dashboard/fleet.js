@@ -60,7 +60,7 @@ function layout({ query, signal }) {
   const problems = el("div", { class: "problems" });
   let drawRows = () => {};
   const table = createTable({ query, signal, onChange: () => remember() });
-  const filters = createFilters({ query, onChange: () => { remember(); drawRows(); } });
+  const filters = createFilters({ query, onChange: () => { remember(); drawRows({ isOther: true }); } });
   automatic.addEventListener("change", () => localStorage.setItem("automatic", automatic.checked ? "on" : "off"));
   function remember() {
     const text = new URLSearchParams([...filters.entries(), ...table.entries()]).toString();
@@ -76,9 +76,9 @@ function layout({ query, signal }) {
     ],
     draw(fleet) {
       filters.learn(fleet.devices);
-      drawRows = () => {
+      drawRows = (how) => {
         const shown = filters.apply(fleet.devices);
-        table.draw(shown);
+        table.draw(shown, how);
         filters.say(shown.length, fleet.devices.length);
       };
       drawRows();

@@ -37,11 +37,12 @@ export function createTable({ query, signal, onChange }) {
   }
   function setOrder(key, isDescending) {
     Object.assign(order, { key, isDescending });
-    made = ROWS_AT_ONCE;
-    draw(sorted);
+    draw(sorted, { isOther: true });
     onChange();
   }
-  function draw(devices) {
+  /** `isOther`: another choice or order of devices, which is read from its top again. */
+  function draw(devices, { isOther = false } = {}) {
+    if (isOther) made = ROWS_AT_ONCE;
     sorted = [...devices].sort(comparison(order));
     const focused = document.activeElement?.closest?.("tr")?.dataset.device;
     body.replaceChildren(...sorted.slice(0, made).map(rowOf));

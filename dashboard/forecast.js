@@ -1,7 +1,7 @@
 // One prediction as an operator reads it: the level or score, how sure it is, and the reasons in words and numbers.
 import { el, withVariables } from "./dom.js";
 import { featureValue, featureWords } from "./features.js";
-import { dateTime, interval, number, percent, score, timeOfDay, UNKNOWN } from "./format.js";
+import { dateTime, interval, number, percent, score, UNKNOWN } from "./format.js";
 import { sentence } from "./notices.js";
 import { levelChip, levelShape, LEVELS } from "./risk.js";
 
@@ -23,7 +23,7 @@ export function forecastPanel(kind, prediction, { isNewest, onNewest }) {
 
 function standing(prediction, isNewest, onNewest) {
   return el("p", { class: "muted" },
-    "as of ", el("time", { datetime: prediction.as_of }, isNewest ? `${timeOfDay(prediction.as_of)} UTC` : `${dateTime(prediction.as_of)} UTC`),
+    "as of ", el("time", { datetime: prediction.as_of }, `${dateTime(prediction.as_of)} UTC`),
     !isNewest && el("button", { type: "button", class: "link", on: { click: onNewest } }, "Show the newest"));
 }
 

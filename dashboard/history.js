@@ -64,7 +64,7 @@ function feedbackCell(feedback) {
 /** For the chosen prediction; what is typed survives an expired sign-in. `onGiven` gets the stored feedback. */
 export function feedbackForm({ prediction, api, session, signal, onGiven }) {
   const isRisk = prediction.kind === "risk";
-  const draft = readDraft(prediction);
+  const draft = { ...prediction.feedback, ...readDraft(prediction) };
   const form = el("form", { class: "panel feedback" });
   const comment = el("textarea", { name: "comment", rows: 3, maxlength: COMMENT_LIMIT }, draft.comment ?? "");
   const left = el("span", { class: "muted" });

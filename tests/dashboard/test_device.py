@@ -94,6 +94,7 @@ def test_feedback_is_stored_shown_and_replaced(scene: MakeScene):
     assert (given["risk_level"], given["performance_score"], given["comment"]) == ("high", None, "rebuild of the pool")
     expect(visit.tab.locator(".predictions tbody tr").first).to_contain_text("rebuild of the pool")
     visit.shot("device-feedback-light-1280", whole=True)
+    expect(visit.tab.get_by_label("Comment")).to_have_value("rebuild of the pool")  # it is there to be corrected
     visit.tab.get_by_role("radio", name="low").check()
     visit.tab.get_by_role("button", name="Replace the feedback").click()
     expect(visit.tab.locator(".predictions tbody tr").first.locator(".given")).to_contain_text("low")
