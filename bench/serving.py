@@ -16,10 +16,11 @@ from statistics import median
 from typing import Any
 
 from bench.material.load import Load, Outcome, applied
+from bench.material.servers import cpu_seconds
 from bench.material.table import keep, show
 
-ROWS = (1, 100)
-CONCURRENCIES = (1, 8, 64)
+ROWS = tuple(map(int, os.environ.get("RR", "1 100").split()))
+CONCURRENCIES = tuple(map(int, os.environ.get("CC", "1 8 64").split()))
 REQUIREMENTS = Path(__file__).parent / "requirements.txt"
 Cell = tuple[str, int, int]
 """Contender, rows a request, concurrency."""
@@ -69,7 +70,7 @@ def install_missing() -> None:
 def one_round(running: Any, bodies: Mapping[tuple[str, int], Path], seconds: float) -> Any:
     for count in ROWS:
         for concurrency in CONCURRENCIES:
-            for contender in running:
+            for contender in [c for c in running if os.environ.get("ONLY", "") in c.name]:
                 load = Load(
                     port=contender.port,
                     content_type=contender.content_type,
@@ -78,7 +79,12 @@ def one_round(running: Any, bodies: Mapping[tuple[str, int], Path], seconds: flo
                     seconds=seconds,
                     marks=count if contender.explains else 0,
                 )
-                yield (contender.name, count, concurrency), applied(load)
+                before = cpu_seconds(contender.process)
+                outcome = applied(load)
+                outcome.server_cpu_us = (
+                    1e6 * (cpu_seconds(contender.process) - before) / max(1, sum(outcome.statuses.values()))
+                )
+                yield (contender.name, count, concurrency), outcome
 
 
 def line(cell: Cell, outcomes: list[Outcome]) -> dict[str, Any]:
@@ -100,7 +106,8 @@ def line(cell: Cell, outcomes: list[Outcome]) -> dict[str, Any]:
             [*(f"{times} x {status}" for status, times in errors.items()), *([f"{lost} lost"] * bool(lost))]
         )
         or "none",
-        "client us": round(middle(outcomes, "client_cpu_us")),
+        "server CPU us": round(middle(outcomes, "server_cpu_us")),
+        "client CPU us": round(middle(outcomes, "client_cpu_us")),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from bench.material.served import Served
 from bench.material.servers import free_port, own_server, server
 
 LOGS = Path("build/bench/logs")
+Running = tuple[int, subprocess.Popen[bytes]]
 OURS_WINDOW, OURS_CSV, NOOP, USUAL, FASTAPI = "ours, JSON window", "ours, CSV", "no-op", "usual design", "plain FastAPI"
 
 NGINX = """
@@ -38,6 +40,7 @@ class Contender:
 
     name: str
     port: int
+    process: subprocess.Popen[bytes]
     form: str
     explains: bool = False
 
@@ -50,29 +53,17 @@ class Contender:
 def contenders(material: Served) -> Iterator[list[Contender]]:
     """All of them, running; an idle one costs the others nothing."""
     workers = os.cpu_count() or 1
-    environment = {"BENCH_MODEL": str(material.model / "model.ubj")}
     with contextlib.ExitStack() as running:
-        own_port, _ = running.enter_context(own_server(material.model, workers=workers, log=LOGS / "ours.log"))
-        noop_port, fastapi_port = free_port(), free_port()
-        noop = [sys.executable, "-m", "bench.material.noop_server", str(noop_port), str(workers)]
-        running.enter_context(server(noop, port=noop_port, log=LOGS / "noop.log", environment={}))
-        fastapi = [
-            sys.executable,
-            "-m",
-            "uvicorn",
-            "bench.material.plain_fastapi:application",
-            "--log-level",
-            "warning",
-        ]
-        fastapi += ["--port", str(fastapi_port), "--workers", str(workers), "--no-access-log"]
-        running.enter_context(server(fastapi, port=fastapi_port, log=LOGS / "fastapi.log", environment=environment))
-        usual_port = running.enter_context(_usual_design(workers, environment))
+        own = running.enter_context(own_server(material.model, workers=workers, log=LOGS / "ours.log"))
+        noop = running.enter_context(_noop(workers))
+        usual = running.enter_context(_usual_design(workers, material.model))
+        fastapi = running.enter_context(_plain_fastapi(workers, material.model))
         yield [
-            Contender(OURS_WINDOW, own_port, "window", explains=True),
-            Contender(OURS_CSV, own_port, "csv", explains=True),
-            Contender(NOOP, noop_port, "window"),
-            Contender(USUAL, usual_port, "csv"),
-            Contender(FASTAPI, fastapi_port, "named"),
+            Contender(OURS_WINDOW, *own, "window", explains=True),
+            Contender(OURS_CSV, *own, "csv", explains=True),
+            Contender(NOOP, *noop, "window"),
+            Contender(USUAL, *usual, "csv"),
+            Contender(FASTAPI, *fastapi, "named"),
         ]
 
 
@@ -81,23 +72,41 @@ def nginx() -> str | None:
 
 
 @contextlib.contextmanager
-def _usual_design(workers: int, environment: dict[str, str]) -> Iterator[int]:
+def _noop(workers: int) -> Iterator[Running]:
+    port = free_port()
+    command = [sys.executable, "-m", "bench.material.noop_server", str(port), str(workers)]
+    with server(command, port=port, log=LOGS / "noop.log", environment={}) as process:
+        yield port, process
+
+
+@contextlib.contextmanager
+def _plain_fastapi(workers: int, model: Path) -> Iterator[Running]:
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "bench.material.plain_fastapi:application", "--port", str(port)]
+    command += ["--workers", str(workers), "--no-access-log", "--log-level", "warning"]
+    with server(command, port=port, log=LOGS / "fastapi.log", environment=_model_of(model)) as process:
+        yield port, process
+
+
+@contextlib.contextmanager
+def _usual_design(workers: int, model: Path) -> Iterator[Running]:
     """gunicorn behind nginx; by itself, which spares it a hop, where there is no nginx."""
-    gunicorn = [sys.executable, "-m", "gunicorn", "--worker-class", "gevent", "--workers", str(workers)]
-    gunicorn += ["bench.material.usual_design:application", "--log-level", "warning"]
     port, front = free_port(), nginx()
+    command = [sys.executable, "-m", "gunicorn", "bench.material.usual_design:application", "--log-level", "warning"]
+    command += ["--worker-class", "gevent", "--workers", str(workers)]
     if front is None:
-        command = [*gunicorn, "--bind", f"127.0.0.1:{port}"]
-        with server(command, port=port, log=LOGS / "usual.log", environment=environment):
-            yield port
-        return
-    folder = (LOGS / "nginx").resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    inner, configuration = folder / "gunicorn.sock", folder / "nginx.conf"
-    configuration.write_text(NGINX.format(folder=folder, socket=inner, port=port))
-    with contextlib.ExitStack() as running:
-        # the socket of a process that answers to nginx only: the /ping through nginx says when both are there
-        command = ["/bin/sh", "-c", f'"$@" & exec {front} -e stderr -c {configuration}', "sh", *gunicorn]
+        command += ["--bind", f"127.0.0.1:{port}"]
+    else:
+        folder = (LOGS / "nginx").resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        inner, configuration = folder / "gunicorn.sock", folder / "nginx.conf"
+        configuration.write_text(NGINX.format(folder=folder, socket=inner, port=port))
+        # one group of processes: the /ping through nginx says when both are there
+        command = ["/bin/sh", "-c", f'"$@" & exec {front} -e stderr -c {configuration}', "sh", *command]
         command += ["--bind", f"unix:{inner}"]
-        running.enter_context(server(command, port=port, log=LOGS / "usual.log", environment=environment))
-        yield port
+    with server(command, port=port, log=LOGS / "usual.log", environment=_model_of(model)) as process:
+        yield port, process
+
+
+def _model_of(model: Path) -> dict[str, str]:
+    return {"BENCH_MODEL": str(model / "model.ubj")}

@@ -16,6 +16,7 @@ from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+RECEIVED_BYTES = 65_536  # a larger buffer would be mapped and unmapped for every answer
 MARK = b'"contributions":[{'
 
 
@@ -43,6 +44,7 @@ class Outcome:
     client_cpu_us: float
     unmarked: int
     lost: int
+    server_cpu_us: float = 0.0
 
 
 def applied(load: Load) -> Outcome:
@@ -96,7 +98,7 @@ class _Client:
     def _readable(self, number: int) -> None:
         caller = self.callers[number]
         try:
-            received = caller.connection.recv(1_048_576)
+            received = caller.connection.recv(RECEIVED_BYTES)
         except OSError:
             received = b""
         if not received:

@@ -72,13 +72,27 @@ def ping_milliseconds(port: int) -> float | None:
 
 def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
     """The processes that answer: its children, or itself where it has none."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(child) for child in children] or [process.pid]
+    return _children(process.pid) or [process.pid]
 
 
 def resident_megabytes(pid: int) -> float:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+    """Of the process and all that it started and that still run, user and system."""
+    ticks, pids = 0, [process.pid]
+    while pids:
+        pid = pids.pop()
+        pids += _children(pid)
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _await_green(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -22,7 +22,7 @@ MAXIMUM_DISCARDED_BYTES: Final = 64 * 1024 * 1024  # read past the limit, so tha
 MAXIMUM_HEAD_BYTES: Final = 65_536
 MAXIMUM_PIPELINED: Final = 8
 MAXIMUM_CONNECTIONS: Final = 1_000  # of one worker
-IDLE_SECONDS: Final = 75.0  # longer than the 60 s that InvokeEndpoint waits
+SILENT_SECONDS: Final = 75.0  # longer than the 60 s that InvokeEndpoint waits
 
 _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
@@ -45,14 +45,14 @@ class Site:
         self.now = self._loop.time()
         self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
         for connection in list(self.connections):
-            connection.close_if_idle_since(self.now - IDLE_SECONDS)
+            connection.close_if_silent_since(self.now - SILENT_SECONDS)
         self._loop.call_later(1.0, self.tick)
 
     def drain(self) -> None:
         """Answers say from now on that the connection ends with them; those that wait for nothing end now."""
         self.is_draining = True
         for connection in list(self.connections):
-            connection.close_if_idle_since(self._loop.time())
+            connection.close_if_idle()
 
 
 class Connection(asyncio.Protocol):
@@ -63,7 +63,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._pending: deque[tuple[Request | Answer, bool]] = deque()
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set before anything is received
-        self._is_busy = self._is_paused = self._keeps_alive = False
+        self._is_receiving = self._is_busy = self._is_paused = self._keeps_alive = False
         self._heard = site.now
         self._unfinished_head = 0
         self.is_gone = False
@@ -71,8 +71,7 @@ class Connection(asyncio.Protocol):
     # What the transport says
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")  # noqa: S101
-        self._transport = transport  # type: ignore[assignment]
+        self._transport = transport  # type: ignore[assignment]  # uvloop's is no subclass of asyncio's
         if len(self._site.connections) >= MAXIMUM_CONNECTIONS:
             self._write(shed(f"{MAXIMUM_CONNECTIONS} connections are open"), keeps_alive=False)
         self._site.connections.add(self)
@@ -105,6 +104,7 @@ class Connection(asyncio.Protocol):
     # What the parser says
 
     def on_message_begin(self) -> None:
+        self._is_receiving = True
         self._url = b""
         self._content_type = b""
         self._expects_continue = False
@@ -134,6 +134,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def on_message_complete(self) -> None:
+        self._is_receiving = False
         self._unfinished_head = 0
         asked: Request | Answer
         if self._body_bytes > MAXIMUM_BODY_BYTES:
@@ -157,8 +158,12 @@ class Connection(asyncio.Protocol):
         self._write(answer, keeps_alive=self._keeps_alive)
         self._proceed()
 
-    def close_if_idle_since(self, moment: float) -> None:
-        """Also one that is in the middle of a request that does not come."""
+    def close_if_idle(self) -> None:
+        if not self._is_busy and not self._pending and not self._is_receiving:
+            self._transport.close()
+
+    def close_if_silent_since(self, moment: float) -> None:
+        """Also one in the middle of a request whose rest does not come."""
         if not self._is_busy and not self._pending and self._heard <= moment:
             self._transport.close()
 
