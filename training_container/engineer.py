@@ -149,21 +149,9 @@ def engineered(shards: Shards, hindsight: bool) -> Iterator[Engineered]:
     first_device = first_row = 0
     for columns in shards:
         features = compute_features(columns)
-        check_size(columns, features)
         labels = label(columns) if hindsight else given_labels(columns)
         yield Engineered(columns, labels, features, first_device, first_row)
         first_device, first_row = first_device + len(columns.devices), first_row + len(columns)
-
-
-def check_size(columns: InsightColumns, features: npt.NDArray[np.float64]) -> None:
-    """Refuses a row whose features pass what the trees compare in (float32): a rate over a latency near nothing."""
-    rows, names = np.nonzero(np.abs(features) > np.finfo(np.float32).max)
-    if len(rows):
-        row, name = int(rows[0]), FEATURE_NAMES[int(names[0])]
-        raise UnusableInput(
-            f"insight of device {columns.devices[columns.device[row]]!r} at {columns.take(rows[:1]).timestamps()[0]}: "
-            f"it gives {name} = {features[row, names[0]]:g}, beyond any device; correct it at its source or leave it out"
-        )
 
 
 def assign(shards: Iterable[Engineered], split: str, previous: Mapping[str, str], seed: int) -> Assignment:

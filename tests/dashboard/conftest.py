@@ -34,8 +34,9 @@ def launched_chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """Not of the session: while it runs, Playwright's event loop is the thread's own, and no other test could have one."""
     with launched_chromium() as browser:
         yield browser
 

@@ -149,7 +149,7 @@ ROTATED = ",".join((*FEATURE_NAMES[1:], FEATURE_NAMES[0]))
         ('"' + "1" * 200_000, "text/csv", 400, "no CSV"),
         ("\n".join([ROW] * 1_001), "text/csv", 413, "1001 rows"),
         (json.dumps({"instances": [{"insights": []}] * 1_001}), "application/json", 413, "1001 rows"),
-        (json.dumps({"insights": [TINY_LATENCY]}), "application/json", 400, "iops_per_latency"),
+        (json.dumps({"insights": [TINY_LATENCY]}), "application/json", 400, "avg_latency_ms has the value 1e-60"),
         ("1e300," + ROW[2:], "text/csv", 400, "read_iops is '1e300'"),
         ("{", "application/json", 400, "no JSON"),
         ("[" * 100_000, "application/json", 400, "no JSON"),

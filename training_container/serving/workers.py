@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import time
+from types import FrameType
 from typing import Final, NoReturn
 
 import uvloop
@@ -83,6 +84,7 @@ class _Supervisor:
         self._lifeline, self._held = os.pipe()  # workers read the end of this process from it
 
     def run(self) -> None:
+        signal.signal(signal.SIGTERM, _stop)
         try:
             while True:
                 while self._free_slots:
@@ -138,3 +140,7 @@ class _Supervisor:
         for pid in self._slots:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped
