@@ -14,11 +14,18 @@ import numpy as np
 
 from insights.compiled import compiled
 from insights.feature_table import LONGEST_ALERT_AGE_SECONDS, WINDOW_SPAN
+from insights.schema import EARLIEST, LATEST, SMALLEST_NUMBER
 
 NAN: Final = math.nan
 SPIKE_FACTOR: Final = 2.0
 ANOMALY_LIMIT: Final = 10.0
 MAD_TO_DEVIATION: Final = 1.4826  # of a normal distribution
+LARGEST_FLOAT32: Final = float(np.finfo(np.float32).max)  # what the trees compare in
+TIMESTAMP_CHARACTERS: Final = 24
+WINDOW_NUMBERS: Final = 12
+FIRST_YEAR: Final = EARLIEST.year
+END_YEAR: Final = LATEST.year
+DAYS_TO_1970: Final = 719_468  # from the first of March of the year 0
 _INSERTION_SORT_LIMIT: Final = 32
 
 
@@ -339,36 +346,99 @@ def fill(rows, begin, end, known_alert, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def fill_newest(table, known_alert, smallest, largest, out):  # type: ignore[no-untyped-def]
-    """out[0] = the features of the last of one device's rows; returns whether they are sound.
+def digits(text, first, end):  # type: ignore[no-untyped-def]
+    """The number that text[first:end] spells; -1 where one is no digit."""
+    number = 0
+    for k in range(first, end):
+        if not 48 <= text[k] <= 57:
+            return -1
+        number = 10 * number + text[k] - 48
+    return number
 
-    Rows in time order, one a time. `table` has a row per insight: time, the numeric fields of Rows in their order, further
-    numbers, alert. It is one array because each one that is handed over from Python costs a third of a microsecond. Not
-    sound is a number between 0 and `smallest`, and a feature beyond `largest`.
+
+@compiled
+def seconds_of(text, at):  # type: ignore[no-untyped-def]
+    """Seconds since 1970 of the ASCII YYYY-MM-DDTHH:MM:SS.mmmZ at a place of the text; NaN for whatever else is there."""
+    for k, mark in ((4, "-"), (7, "-"), (10, "T"), (13, ":"), (16, ":"), (19, "."), (23, "Z")):
+        if text[at + k] != ord(mark):
+            return NAN
+    year, month, day = digits(text, at, at + 4), digits(text, at + 5, at + 7), digits(text, at + 8, at + 10)
+    hour, minute, second = (
+        digits(text, at + 11, at + 13),
+        digits(text, at + 14, at + 16),
+        digits(text, at + 17, at + 19),
+    )
+    millisecond = digits(text, at + 20, at + 23)
+    if not (FIRST_YEAR <= year < END_YEAR and 1 <= month <= 12 and 0 <= hour < 24 and 0 <= minute < 60):
+        return NAN
+    is_leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    month_days = 29 if is_leap and month == 2 else 28 if month == 2 else 30 if month in (4, 6, 9, 11) else 31
+    if not (1 <= day <= month_days and 0 <= second < 60 and millisecond >= 0):
+        return NAN
+    # Years from March on, so that the leap day is the last of its year: Hinnant, chrono-Compatible Low-Level Date Algorithms.
+    march_year, march_month = (year, month - 3) if month > 2 else (year - 1, month + 9)
+    leap_days = march_year // 4 - march_year // 100 + march_year // 400
+    days = 365 * march_year + leap_days + (153 * march_month + 2) // 5 + day - 1 - DAYS_TO_1970
+    return (1_000 * (86_400 * days + 3_600 * hour + 60 * minute + second) + millisecond) / 1_000.0
+
+
+@compiled
+def time_order(time):  # type: ignore[no-untyped-def]
+    """The rows by time, one a time: of rows with one time the last given."""
+    order = np.argsort(time, kind="mergesort")  # stable
+    kept = 0
+    for i in range(len(order)):
+        if i + 1 == len(order) or time[order[i]] != time[order[i + 1]]:
+            order[kept] = order[i]
+            kept += 1
+    return order[:kept]
+
+
+@compiled
+def fill_newest(text, numbers, known_alert, out, place):  # type: ignore[no-untyped-def]
+    """out[place] = the features of the newest of one device's rows, in any order; False where that is not certain.
+
+    `text` is their timestamps, one after the other, and `numbers` their numeric fields in the order of Rows and their
+    alert, row after row: few arguments, because each costs what many rows do. Not certain are a timestamp of another form
+    than the fixed one, a number nearer to zero than an insight may hold, and a feature beyond float32.
     """
-    columns = np.empty((table.shape[1], table.shape[0]))
-    for i in range(table.shape[0]):
-        for j in range(table.shape[1]):
-            value = table[i, j] + 0.0  # -0.0 becomes 0.0
+    count, width = len(text) // TIMESTAMP_CHARACTERS, WINDOW_NUMBERS + 1
+    time, is_ordered = np.empty(count), True
+    for i in range(count):
+        time[i] = seconds_of(text, i * TIMESTAMP_CHARACTERS)
+        if math.isnan(time[i]):
+            return False
+        is_ordered = is_ordered and (i == 0 or time[i] > time[i - 1])
+    order = np.arange(count) if is_ordered else time_order(time)
+    columns = np.empty((width + 1, len(order)))
+    for i in range(len(order)):
+        columns[width, i] = time[order[i]]
+        for j in range(width):
+            value = numbers[width * order[i] + j] + 0.0  # -0.0 becomes 0.0
             columns[j, i] = value
-            if j > 0 and 0.0 < value < smallest:
+            if 0.0 < value < SMALLEST_NUMBER:
                 return False
     rows = Rows(
-        device=np.zeros(len(table), np.int32),
-        time=columns[0],
-        interval=columns[1],
-        read_iops=columns[2],
-        write_iops=columns[3],
-        avg_latency=columns[4],
-        p95_latency=columns[5],
-        p99_latency=columns[6],
-        bandwidth=columns[7],
-        errors=columns[8],
-        queue=columns[9],
-        io_size=columns[10],
-        sequential=columns[11],
-        provisioned=columns[12],
-        alert=columns[-1] > 0.0,
+        device=np.zeros(len(order), np.int32),
+        time=columns[width],
+        interval=columns[0],
+        read_iops=columns[1],
+        write_iops=columns[2],
+        avg_latency=columns[3],
+        p95_latency=columns[4],
+        p99_latency=columns[5],
+        bandwidth=columns[6],
+        errors=columns[7],
+        queue=columns[8],
+        io_size=columns[9],
+        sequential=columns[10],
+        provisioned=columns[11],
+        alert=columns[12] > 0.0,
     )
-    fill(rows, len(table) - 1, len(table), known_alert, out)
-    return not (np.abs(out[0]) > largest).any()  # NaN, an unknown, is not
+    features = np.empty((1, out.shape[1]))
+    fill(rows, len(order) - 1, len(order), known_alert, features)
+    for j in range(out.shape[1]):
+        if abs(features[0, j]) > LARGEST_FLOAT32:
+            return False
+        out[place, j] = features[0, j]
+    return True

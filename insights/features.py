@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from array import array
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from insights.columns import Floats, InsightColumns
 from insights.feature_kernels import Rows, fill, fill_newest
 from insights.feature_table import FEATURE_NAMES
-from insights.schema import SMALLEST_NUMBER, Insight
+from insights.schema import Insight
 
 WINDOW_FIELDS: Final = (
     "interval_seconds",
@@ -83,26 +84,24 @@ def compute_window(insights: Sequence[Insight], *, last_alert_at: datetime | Non
     return out[0]
 
 
-def newest_features(table: Floats, *, last_alert_seconds: float, largest: float, out: Floats) -> bool:
-    """compute_window of rows that are numbers already: out, shape (1, 25), becomes the features of the newest.
+def newest_features(
+    timestamps: bytes, numbers: array[float], *, last_alert_seconds: float, out: npt.NDArray[np.float32], place: int
+) -> bool:
+    """compute_window of rows as they come off the wire: out[place], (25,) of float32, becomes the features of the newest.
 
-    `table`, shape (rows, columns), holds one device's rows, at least one, in any order; of rows with one time the last
-    wins. Its columns are the seconds since 1970, WINDOW_FIELDS, any further numeric fields, and alert (0 or 1), NaN for
-    null; `last_alert_seconds` is -inf for none. False where a number is nearer to zero than an insight may hold or a
-    feature exceeds `largest`; then `out` means nothing.
+    The rows are one device's, at least one, in any order; of rows with one time the last wins. `timestamps` are their
+    texts one after the other, `numbers` their WINDOW_FIELDS and alert (0 or 1) row after row, NaN for null, each within
+    its rule's range or between it and zero; `last_alert_seconds` is -inf for none. False, with `out` meaning nothing, where
+    a timestamp has another form than timestamp_text's, a number is too near to zero, or a feature is beyond float32.
     """
-    time = table[:, 0]
-    if not (time[1:] > time[:-1]).all():
-        table = table[np.argsort(time, kind="stable")]
-        table = table[np.append(table[1:, 0] != table[:-1, 0], True)]
-    sound: bool = fill_newest(table, last_alert_seconds, SMALLEST_NUMBER, largest, out)
-    return sound
+    is_certain: bool = fill_newest(timestamps, numbers, last_alert_seconds, out, place)
+    return is_certain
 
 
 def warm_up() -> None:
     """Compiles (or loads from the cache) the kernels, so that no request pays for it."""
-    table, out = np.ones((1, len(WINDOW_FIELDS) + 2)), np.empty((1, len(FEATURE_NAMES)))
-    newest_features(table, last_alert_seconds=-math.inf, largest=math.inf, out=out)
+    numbers, out = array("d", [1.0] * (len(WINDOW_FIELDS) + 1)), np.empty((1, len(FEATURE_NAMES)), np.float32)
+    newest_features(b"2026-01-01T00:00:00.000Z", numbers, last_alert_seconds=-math.inf, out=out, place=0)
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     compute_window(
         [

@@ -277,3 +277,4 @@ def warm_up() -> None:
     trees = CompiledTrees.of(xgb.train(settings, xgb.DMatrix(rows, label=[0.0, 1.0], nthread=1), num_boost_round=1))
     trees.margins(rows)
     kernels.strongest(trees.contributions(rows, np.zeros(2, np.int64)), np.empty((2, 1), np.int64))
+    kernels.explained(trees.forest, rows, np.empty((2, 1 + 3)))

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from insights.feature_kernels import LARGEST_FLOAT32
 from insights.feature_table import FEATURE_NAMES, FEATURES, Feature
 from insights.features import compute_window
 from insights.schema import Insight, InvalidInsight, parse_timestamp
 from training_container.errors import UnusableInput
 from training_container.serving.row_reader import plain_rows
-from training_container.serving.window_reader import FLOAT32_MAXIMUM, Uncertain, window_features, windows_of
+from training_container.serving.window_reader import Uncertain, fill_features, windows_of
 
 Matrix = npt.NDArray[np.float32]
 INSTANCE_FIELDS = {"insights", "last_alert_at"}
@@ -48,17 +49,17 @@ def read_rows(content_type: str, body: bytes) -> Generator[None, None, Matrix]:
 
 def _rows_of_windows(body: bytes) -> Generator[None, None, Matrix]:
     """The fast way if it is certain of every window, else the thorough one."""
-    windows = windows_of(body) or [body]  # none is for the thorough way to refuse
-    _check_count(len(windows))
-    rows = np.empty((len(windows), len(FEATURE_NAMES)))
     try:
+        windows = windows_of(body)
+        _check_count(len(windows))
+        rows = np.empty((len(windows), len(FEATURE_NAMES)), np.float32)
         for number, window in enumerate(windows):
             if number % SLICE_ROWS == SLICE_ROWS - 1:
                 yield
-            rows[number] = window_features(window)
+            fill_features(window, rows, number)
     except Uncertain:
         return (yield from rows_from_json(_text(body)))
-    return rows.astype(np.float32)
+    return rows
 
 
 def rows_from_json(text: str) -> Generator[None, None, Matrix]:
@@ -166,7 +167,7 @@ def _number(cell: str, number: int, feature: Feature) -> float:
     if not text:
         return math.nan
     value = float(text) if NUMBER.fullmatch(text) else math.inf
-    if not abs(value) <= FLOAT32_MAXIMUM:
+    if not abs(value) <= LARGEST_FLOAT32:
         raise InvalidRequest(
             f"row {number}: {feature.name} is {cell[:80]!r}; give a finite number, or nothing where it is unknown"
         )

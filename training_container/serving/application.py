@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from training_container.invocations import SLICE_ROWS, InvalidRequest, read_rows
-from training_container.predictor import Predictor
+from training_container.predictor import Answers
 from training_container.serving.messages import Answer, Request, Work, json_answer
 
 PING: Final = ("GET", "/ping")
@@ -20,8 +20,8 @@ _encoded: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 class Application:
     """The handler of the routes; `mismatch` says why /ping is red, empty when it is green."""
 
-    def __init__(self, predictor: Predictor, *, model_version: str, mismatch: str = "") -> None:
-        self._predictor = predictor
+    def __init__(self, answers: Answers, *, model_version: str, mismatch: str = "") -> None:
+        self._answers = answers
         self._end = b'],"model_version":%b}' % _encoded(model_version)
         self._mismatch = mismatch
 
@@ -48,4 +48,4 @@ class Application:
 
     def _slice(self, rows: Any) -> bytes:
         """The answers of some rows without the brackets of their list."""
-        return _encoded(self._predictor.answers(rows))[1:-1]
+        return _encoded(self._answers(rows))[1:-1]

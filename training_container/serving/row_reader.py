@@ -11,13 +11,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from insights.feature_kernels import LARGEST_FLOAT32
 from insights.feature_table import FEATURE_NAMES, FEATURES
-from training_container.serving.window_reader import FLOAT32_MAXIMUM
 
 _PLAIN: Final = b"0123456789.,+-eE\n"
 _HEADER: Final = ",".join(FEATURE_NAMES).encode() + b"\n"
-_LOWEST: Final = np.array([max(feature.minimum, -FLOAT32_MAXIMUM) for feature in FEATURES])
-_HIGHEST: Final = np.array([min(feature.maximum, FLOAT32_MAXIMUM) for feature in FEATURES])
+_LOWEST: Final = np.array([max(feature.minimum, -LARGEST_FLOAT32) for feature in FEATURES])
+_HIGHEST: Final = np.array([min(feature.maximum, LARGEST_FLOAT32) for feature in FEATURES])
 
 
 def plain_rows(body: bytes, *, most: int) -> npt.NDArray[np.float32] | None:

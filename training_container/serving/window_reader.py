@@ -1,4 +1,4 @@
-"""The fast way from a JSON window to its features, for windows that are right beyond doubt.
+"""The fast way from JSON windows to their features, for windows that are right beyond doubt.
 
 Whatever is not certain is no error here: the thorough way (`invocations`) reads it again and accepts it or says what is
 wrong. Field names, ranges and choices come from the insight's own tables.
@@ -7,8 +7,8 @@ wrong. Field names, ranges and choices come from the insight's own tables.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Sequence
-from datetime import datetime
 from operator import attrgetter
 from typing import Annotated, Any, Final, Literal
 
@@ -16,13 +16,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from insights.feature_table import FEATURE_NAMES
 from insights.features import WINDOW_FIELDS, newest_features
 from insights.schema import (
     CHOICES,
     CSV_COLUMNS,
-    EARLIEST,
-    LATEST,
     MAX_ID_CHARACTERS,
     NUMBER_RULES,
     REQUIRED_FIELDS,
@@ -31,17 +28,13 @@ from insights.schema import (
     parse_timestamp,
 )
 
-Floats = npt.NDArray[np.float64]
-FLOAT32_MAXIMUM: Final = float(np.finfo(np.float32).max)  # what the trees compare in
-UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
-
 
 class Uncertain(Exception):
-    """The window may be right or wrong; only the thorough way can tell."""
+    """The request may be right or wrong; only the thorough way can tell."""
 
 
 def _bounded(rule: NumberRule) -> Any:
-    """Zero and what lies between it and SMALLEST_NUMBER cannot be told apart here; newest_features does it."""
+    """Zero and what lies between it and SMALLEST_NUMBER cannot be told apart here; window_features does it."""
     number = Annotated[float, msgspec.Meta(ge=0.0 if rule.zero else SMALLEST_NUMBER, le=rule.high)]
     return number | None if rule.nullable else number
 
@@ -65,42 +58,45 @@ class WindowText(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class BodyText(msgspec.Struct, forbid_unknown_fields=True):
-    instances: list[msgspec.Raw]
+    """Windows, or one window by itself."""
+
+    instances: list[WindowText] | None = None
+    insights: list[InsightText] | None = None
+    last_alert_at: str | None = None
 
 
-_windows: Final = msgspec.json.Decoder(WindowText)
 _bodies: Final = msgspec.json.Decoder(BodyText)
-_numbers_of: Final = attrgetter(*WINDOW_FIELDS, "latency_slo_ms", "performance_score", "alert")
-_EARLIEST_SECONDS: Final = EARLIEST.timestamp()
-_LATEST_SECONDS: Final = LATEST.timestamp()
+_numbers_of: Final = attrgetter(*WINDOW_FIELDS, "alert")
 
 
-def windows_of(body: bytes) -> Sequence[bytes | msgspec.Raw]:
-    """The windows of a request, each still text; the body itself where it has no list of them."""
+def windows_of(body: bytes) -> list[WindowText]:
+    """At least one; raises Uncertain."""
     try:
-        return _bodies.decode(body).instances
-    except UNREADABLE:
-        return [body]
-
-
-def window_features(text: bytes | msgspec.Raw) -> Floats:
-    """What compute_window gives, shape (25,), bit for bit; raises Uncertain."""
-    try:
-        window = _windows.decode(text)
-    except UNREADABLE as error:
+        read = _bodies.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise Uncertain from error
+    if read.instances and read.insights is None and read.last_alert_at is None:
+        return read.instances
+    if read.insights is not None and read.instances is None:
+        return [WindowText(read.insights, read.last_alert_at)]
+    raise Uncertain
+
+
+def fill_features(window: WindowText, out: npt.NDArray[np.float32], place: int) -> None:
+    """out[place] becomes what compute_window gives, rounded to float32, bit for bit; raises Uncertain."""
     rows = window.insights
-    if not rows:
-        raise Uncertain
     _check_texts({row.device_id for row in rows}, {row.device_class for row in rows})
-    last_alert_seconds, out = _last_alert_seconds(window.last_alert_at), np.empty((1, len(FEATURE_NAMES)))
-    if not newest_features(_table(rows), last_alert_seconds=last_alert_seconds, largest=FLOAT32_MAXIMUM, out=out):
+    texts = [row.timestamp for row in rows]
+    timestamps = "".join(texts).encode()
+    is_certain = len(timestamps) == 24 * len(rows) and newest_features(
+        timestamps, _numbers(rows), last_alert_seconds=_seconds(window.last_alert_at), out=out, place=place
+    )
+    if not is_certain:
         raise Uncertain
-    return out[0]
 
 
 def _check_texts(devices: set[str], classes: set[str | None]) -> None:
-    if len(devices) > 1:
+    if len(devices) != 1:
         raise Uncertain
     for text in (*devices, *classes):
         if text is not None and not (
@@ -109,25 +105,20 @@ def _check_texts(devices: set[str], classes: set[str | None]) -> None:
             raise Uncertain
 
 
-def _table(rows: Sequence[Any]) -> Floats:
-    """Times of the wire's own form, YYYY-MM-DDTHH:MM:SS.mmmZ, are certain; any other is left to the thorough way."""
+def _numbers(rows: Sequence[Any]) -> array[float]:
     cells: list[float | None] = []
     for row in rows:
-        text = row.timestamp
-        if len(text) != 24 or text[19] != "." or text[23] != "Z":
-            raise Uncertain
-        try:
-            seconds = datetime.fromisoformat(text).timestamp()
-        except ValueError as error:
-            raise Uncertain from error
-        if not _EARLIEST_SECONDS <= seconds < _LATEST_SECONDS:
-            raise Uncertain
-        cells.append(seconds)
         cells += _numbers_of(row)
-    return np.array(cells, np.float64).reshape(len(rows), -1)  # None becomes NaN
+        score = row.performance_score
+        if score is not None and 0.0 < score < SMALLEST_NUMBER:  # of the fields that no feature reads the only one
+            raise Uncertain
+    try:
+        return array("d", cells)  # type: ignore[arg-type]  # None is rare enough to try
+    except TypeError:
+        return array("d", [math.nan if cell is None else cell for cell in cells])
 
 
-def _last_alert_seconds(text: str | None) -> float:
+def _seconds(text: str | None) -> float:
     if text is None:
         return -math.inf
     try:
