@@ -37,7 +37,8 @@ def test_a_package_may_bring_another_image(served: ServedModels):
     loud = served.make_live("performance", served.register("performance", image=image_uri("loud:1")))
     answer = served.invoke("performance")
 
-    assert (answer["model_version"], answer["loud"]) == (loud, True)
+    assert answer["model_version"] == loud
+    assert all(prediction["loud"] for prediction in answer["predictions"])
     served.make_live("performance", before)
 
 

@@ -4,16 +4,15 @@ import sys
 
 from training_container import serve
 from training_container.__main__ import main
+from training_container.serving.answers import answers_of
 
-answer_as_before = serve.answer
 
-
-async def answer(send, status, body, headers=None):  # type: ignore[no-untyped-def]
-    if body is not None and len(body.get("predictions", [])) == 1:
-        body = {**body, "predictions": [{"risk_level": "dire"}]}
-    await answer_as_before(send, status, body, headers)
+def garbling(predictor):  # type: ignore[no-untyped-def]
+    answers = answers_of(predictor)
+    return lambda rows: [{"risk_level": "dire"}] if len(rows) == 1 else answers(rows)
 
 
 if __name__ == "__main__":
-    serve.answer = answer
+    serve.answers_of = garbling
+    serve.rehearse = lambda *_, **__: None  # which asks row by row
     sys.exit(main(sys.argv[1:]))

@@ -1,17 +1,17 @@
-"""An image that is the real one but for one more member of every answer; how a test's own image is written."""
+"""An image that is the real one but for one more member of every prediction; how a test's own image is written."""
 
 import sys
 
 from training_container import serve
 from training_container.__main__ import main
+from training_container.serving.answers import answers_of
 
-answer_as_before = serve.answer
 
-
-async def answer(send, status, body, headers=None):  # type: ignore[no-untyped-def]
-    await answer_as_before(send, status, None if body is None else {**body, "loud": True}, headers)
+def loud(predictor):  # type: ignore[no-untyped-def]
+    answers = answers_of(predictor)
+    return lambda rows: [{**answer, "loud": True} for answer in answers(rows)]
 
 
 if __name__ == "__main__":
-    serve.answer = answer
+    serve.answers_of = loud
     sys.exit(main(sys.argv[1:]))
