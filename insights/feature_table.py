@@ -96,8 +96,8 @@ FEATURE_NAMES: Final[tuple[str, ...]] = tuple(feature.name for feature in FEATUR
 
 
 def table_hash(features: Sequence[Feature]) -> str:
-    """Of names, order, units, ranges and meanings, and of the window that they look at."""
-    lines = [repr((WINDOW_ROWS, WINDOW_SPAN)), *(repr(tuple(feature)) for feature in features)]
+    """Of names, order, units, ranges and meanings, and of the window that they look at; not of an explanation's words."""
+    lines = [repr((WINDOW_ROWS, WINDOW_SPAN)), *(repr(tuple(feature)[:-1]) for feature in features)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -38,3 +38,8 @@ def test_every_feature_has_a_unit_a_description_and_a_range() -> None:
 def test_the_hash_changes_with_every_part_of_a_definition(changed: tuple[Feature, ...]) -> None:
     assert table_hash(changed) != FEATURE_TABLE_HASH
     assert table_hash(FEATURES) == FEATURE_TABLE_HASH
+
+
+def test_a_model_outlives_other_words_in_its_explanations() -> None:
+    reworded = tuple(feature._replace(phrase=f"the {feature.phrase}") for feature in FEATURES)
+    assert table_hash(reworded) == FEATURE_TABLE_HASH
