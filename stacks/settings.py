@@ -90,7 +90,9 @@ class Settings:
     training_instance_type: str
     processing_instance_type: str
     endpoint_instance_type: str
-    requests_per_second_per_instance: float  # measured on one instance of endpoint_instance_type
+    # What one instance of endpoint_instance_type answers: `make bench BENCH=serving`, JSON window at concurrency 8, run on
+    # it. The default stays well below what two shared cores gave, as many as an ml.m5.large has.
+    requests_per_second_per_instance: float
     data_capture_percent: int
     tuning_max_jobs: int
     tuning_max_parallel_jobs: int
