@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from array import array
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -85,7 +84,7 @@ def compute_window(insights: Sequence[Insight], *, last_alert_at: datetime | Non
 
 
 def newest_features(
-    timestamps: bytes, numbers: array[float], *, last_alert_seconds: float, out: npt.NDArray[np.float32], place: int
+    timestamps: bytes, numbers: Floats, *, last_alert_seconds: float, out: npt.NDArray[np.float32], place: int
 ) -> bool:
     """compute_window of rows as they come off the wire: out[place], (25,) of float32, becomes the features of the newest.
 
@@ -100,7 +99,8 @@ def newest_features(
 
 def warm_up() -> None:
     """Compiles (or loads from the cache) the kernels, so that no request pays for it."""
-    numbers, out = array("d", [1.0] * (len(WINDOW_FIELDS) + 1)), np.empty((1, len(FEATURE_NAMES)), np.float32)
+    numbers = np.frombuffer(np.ones(len(WINDOW_FIELDS) + 1).tobytes())  # read-only, as a request gives them
+    out = np.empty((1, len(FEATURE_NAMES)), np.float32)
     newest_features(b"2026-01-01T00:00:00.000Z", numbers, last_alert_seconds=-math.inf, out=out, place=0)
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     compute_window(

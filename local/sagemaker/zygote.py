@@ -23,7 +23,7 @@ from typing import Any
 
 from local.sagemaker.entrypoint import die_with_parent, run_module
 
-SLOW_IMPORTS = ("numpy", "pandas", "sklearn.linear_model", "sklearn.preprocessing", "xgboost", "numba", "uvicorn")
+SLOW_IMPORTS = ("numpy", "pandas", "sklearn.linear_model", "sklearn.preprocessing", "xgboost", "numba", "uvloop")
 
 
 def main(arguments: Sequence[str]) -> int:

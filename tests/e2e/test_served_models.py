@@ -38,7 +38,7 @@ def test_a_package_may_bring_another_image(served: ServedModels):
     answer = served.invoke("performance")
 
     assert answer["model_version"] == loud
-    assert all(prediction["loud"] for prediction in answer["predictions"])
+    assert all(prediction["loud"] == "yes" for prediction in answer["predictions"])
     served.make_live("performance", before)
 
 

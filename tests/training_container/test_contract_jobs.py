@@ -88,4 +88,4 @@ def test_starting_the_program_imports_no_slow_library():
         subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.split()
     )
 
-    assert not loaded & {"numpy", "xgboost", "numba", "matplotlib", "sklearn", "pandas", "uvicorn"}
+    assert not loaded & {"numpy", "xgboost", "numba", "matplotlib", "sklearn", "pandas", "uvloop"}

@@ -92,14 +92,10 @@ def _explained(trees: CompiledTrees, rows: Matrix) -> list[list[float]]:
 
 
 def _contributions(reasons: list[float]) -> list[dict[str, Any]]:
-    """Of the kernel's triples."""
-    triples = zip(reasons[::3], reasons[1::3], reasons[2::3], strict=True)
+    """Of the kernel's triples; NaN is the one value that is not itself."""
+    triples = zip(*[iter(reasons)] * 3, strict=True)
     return [
-        {
-            "feature": FEATURE_NAMES[int(place)],
-            "value": None if math.isnan(value) else value,
-            "contribution": contribution,
-        }
+        {"feature": FEATURE_NAMES[int(place)], "value": value if value == value else None, "contribution": contribution}  # noqa: PLR0124
         for place, value, contribution in triples
     ]
 

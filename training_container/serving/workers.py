@@ -24,6 +24,7 @@ DRAIN_SECONDS: Final = 20.0  # SageMaker kills 30 s after SIGTERM
 LAST_REQUEST_SECONDS: Final = 0.2  # for what is on its way on an open connection when draining begins
 RESTART_PAUSE_SECONDS: Final = 0.5
 BACKLOG: Final = 2_048
+STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 logger = logging.getLogger("iops.serve")
 
@@ -54,7 +55,7 @@ async def _answer(
     if lifeline is not None:
         loop.add_reader(lifeline, os._exit, 1)  # readable when the supervisor has ended
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOPPING:
         loop.add_signal_handler(number, stopping.set)
     site = Site(handler, loop)
     acceptor = Acceptor(site, listener, shares, slot)
@@ -72,6 +73,10 @@ async def _drained(site: Site) -> None:
         await asyncio.sleep(0.02)
 
 
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped
+
+
 class _Supervisor:
     """The first process: it answers nothing, and its workers end with it, however it ends."""
 
@@ -84,7 +89,9 @@ class _Supervisor:
         self._lifeline, self._held = os.pipe()  # workers read the end of this process from it
 
     def run(self) -> None:
-        signal.signal(signal.SIGTERM, _stop)
+        """Returns after SIGTERM or SIGINT, when the workers have ended."""
+        for number in STOPPING:
+            signal.signal(number, _stop)
         try:
             while True:
                 while self._free_slots:
@@ -93,8 +100,8 @@ class _Supervisor:
                 self._ended(pid)
                 logger.error("worker %d ended with %d and is replaced", pid, os.waitstatus_to_exitcode(status))
                 time.sleep(RESTART_PAUSE_SECONDS)
-        except (Stopped, KeyboardInterrupt):
-            self._stop()
+        except Stopped:
+            self._end()
 
     def _ended(self, pid: int) -> None:
         slot = self._slots.pop(pid, None)
@@ -103,21 +110,20 @@ class _Supervisor:
             self._free_slots.append(slot)
 
     def _fork(self, slot: int) -> None:
-        signals = (signal.SIGTERM, signal.SIGINT)
-        signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # one that comes now would be handled twice
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # one that comes now would be handled twice
         pid = os.fork()
         if pid == 0:
-            self._work(slot, signals)
+            self._work(slot)
         self._slots[pid] = slot
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
-    def _work(self, slot: int, signals: tuple[signal.Signals, ...]) -> NoReturn:
+    def _work(self, slot: int) -> NoReturn:
         code = 1
         try:
             os.close(self._held)
-            for number in signals:
+            for number in STOPPING:
                 signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
             uvloop.run(_answer(self._handler, self._listener, self._shares, slot, self._lifeline))
             code = 0
         except BaseException:
@@ -125,8 +131,8 @@ class _Supervisor:
         finally:
             os._exit(code)
 
-    def _stop(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+    def _end(self) -> None:
+        for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)
         self._signal(signal.SIGTERM)
         deadline = time.monotonic() + DRAIN_SECONDS + 1.0
@@ -140,7 +146,3 @@ class _Supervisor:
         for pid in self._slots:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise Stopped

@@ -9,7 +9,7 @@ from training_container.serving.answers import answers_of
 
 def loud(predictor):  # type: ignore[no-untyped-def]
     answers = answers_of(predictor)
-    return lambda rows: [{**answer, "loud": True} for answer in answers(rows)]
+    return lambda rows: [{**answer, "loud": "yes"} for answer in answers(rows)]
 
 
 if __name__ == "__main__":
