@@ -32,7 +32,8 @@ def main() -> None:
     material = served((1,))
     seconds = float(os.environ.get("SECONDS", "600"))
     found = soaked(material.model, material.bodies["window", 1], seconds=seconds, workers=os.cpu_count() or 1)
-    show(f"{seconds:.0f} s above the shedding point", [{name: found[name] for name in found if name != "memory"}])
+    figures = [{"figure": name, "value": value} for name, value in found.items() if name != "memory"]
+    show(f"{seconds:.0f} s above the shedding point", figures)
     show("resident megabytes of each worker over time", found["memory"])
     keep("soak", found)
 
@@ -58,7 +59,7 @@ class _Watch:
 def soaked(model: Path, body: Path, *, seconds: float, workers: int) -> dict[str, Any]:
     """Statuses with their counts, latencies, growth of memory, and how /ping was answered meanwhile."""
     with own_server(model, workers=workers, log=Path("build/bench/logs/soak.log")) as (port, process):
-        before = workers_of(process)
+        before = workers_of(process, workers)
         load = Load(
             port=port,
             content_type="application/json",
@@ -76,7 +77,7 @@ def soaked(model: Path, body: Path, *, seconds: float, workers: int) -> dict[str
             finally:
                 ended.set()
             watching.result()
-        replaced = workers_of(process) != before
+        replaced = workers_of(process, workers) != before
     answered = [ping for ping in watch.pings if ping is not None]
     return {
         "statuses": outcome.statuses,

@@ -70,9 +70,14 @@ def ping_milliseconds(port: int) -> float | None:
     return 1e3 * (time.perf_counter() - started) if is_green else None
 
 
-def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
-    """The processes that answer: its children, or itself where it has none."""
-    return _children(process.pid) or [process.pid]
+def workers_of(process: subprocess.Popen[bytes], count: int) -> list[int]:
+    """The processes that answer, when there are as many: its children, or itself where it is the only one."""
+    deadline = time.monotonic() + START_SECONDS
+    while len(found := _children(process.pid) or [process.pid]) != count:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{process.args} has {len(found)} workers; {count} were asked for")
+        time.sleep(0.02)
+    return found
 
 
 def resident_megabytes(pid: int) -> float:

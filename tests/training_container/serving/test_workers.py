@@ -77,28 +77,27 @@ def answered(connection: http.client.HTTPConnection, path: str = "/") -> str:
 
 
 def test_open_connections_are_shared_out_evenly(running: Running):
-    until(lambda: len(workers_of(running.process)) == WORKERS)
+    workers = workers_of(running.process, WORKERS)
     connections = [running.connection() for _ in range(20)]
     pids = [answered(connection) for connection in connections]
 
-    assert set(pids) == {str(pid) for pid in workers_of(running.process)}
+    assert set(pids) == {str(pid) for pid in workers}
     assert min(pids.count(pid) for pid in set(pids)) >= 7
 
 
 def test_a_worker_that_dies_is_replaced_and_the_other_answers_meanwhile(running: Running):
-    until(lambda: len(workers_of(running.process)) == WORKERS)
-    before = workers_of(running.process)
+    before = workers_of(running.process, WORKERS)
     os.kill(before[0], signal.SIGKILL)
     until(lambda: not is_alive(before[0]))
 
-    assert answered(running.connection()) in {str(before[1]), *map(str, workers_of(running.process))}
-    until(lambda: len(workers_of(running.process)) == WORKERS)
-    assert before[1] in workers_of(running.process)
+    assert answered(running.connection()) != str(before[0])
+    after = workers_of(running.process, WORKERS)
+    assert before[1] in after
+    assert before[0] not in after
 
 
 def test_no_worker_outlives_the_first_process_however_that_ends(running: Running):
-    until(lambda: len(workers_of(running.process)) == WORKERS)
-    workers = workers_of(running.process)
+    workers = workers_of(running.process, WORKERS)
 
     running.process.kill()
     running.process.wait()
