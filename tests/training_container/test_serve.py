@@ -46,7 +46,7 @@ def started(model: Path) -> Server:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {**os.environ, "BIND_HOST": "127.0.0.1", "MODEL_PACKAGE_ARN": "arn:package/1"}
+    environment = {**os.environ, "BIND_HOST": "127.0.0.1", "MODEL_PACKAGE_ARN": "arn:package/1", "SERVE_WORKERS": "1"}
     process = subprocess.Popen(
         [sys.executable, "-m", "training_container", "serve", "--model", str(model), "--port", str(port)],
         env=environment,
@@ -154,6 +154,18 @@ ROTATED = ",".join((*FEATURE_NAMES[1:], FEATURE_NAMES[0]))
         ("{", "application/json", 400, "no JSON"),
         ("[" * 100_000, "application/json", 400, "no JSON"),
         ('{"insights": [NaN]}', "application/json", 400, "NaN"),
+        ('{"a":' * 100_000, "application/json", 400, "no JSON"),
+        ("\n".join([ROW] * 10_000), "text/csv", 413, "10000 rows"),
+        (json.dumps({"insights": [{**TINY_LATENCY, "read_iops": 10**4000}]}), "application/json", 400, "read_iops"),
+        ('{"insights": [' + "1" * 5_000 + "]}", "application/json", 400, "no JSON"),
+        (json.dumps({"insights": [{**TINY_LATENCY, "error_rate": 7}]}), "application/json", 400, "field error_rate"),
+        (json.dumps({"insights": [{**TINY_LATENCY, "iops": 7}]}), "application/json", 400, "field iops"),
+        (
+            json.dumps({"insights": [TINY_LATENCY, {**TINY_LATENCY, "device_id": "e"}]}),
+            "application/json",
+            400,
+            "2 devices",
+        ),
         ('{"instances": []}', "application/json", 400, "instances"),
         ('{"insights": []}', "application/json", 400, "instances[0].insights"),
         ('{"insights": [{"device_id": "d"}]}', "application/json", 400, "timestamp"),
@@ -189,6 +201,31 @@ def test_ping_stays_red_for_a_model_that_no_longer_answers_its_golden_rows(pipel
     finally:
         server.process.kill()
         server.process.wait()
+
+
+def test_many_windows_in_one_request_get_the_answers_that_they_get_alone(risk: Server, pipeline: Pipeline):
+    insights = json.loads((pipeline.raw / "training-data.json").read_text())
+    given = [{"insights": insights[i : i + 1], "last_alert_at": "2026-01-01T00:00:00Z"} for i in range(0, 1000, 23)]
+
+    _, together = risk.post(json.dumps({"instances": given}).encode(), "application/json")
+    alone = [risk.post(json.dumps(window).encode(), "application/json")[1]["predictions"] for window in given]
+
+    assert [[answer] for answer in together["predictions"]] == alone
+
+
+@pytest.mark.parametrize("workers", ["0", "-1", "many", "1000"])
+def test_a_number_of_workers_that_cannot_be_meant_is_refused(workers: str, tmp_path: Path):
+    environment = {**os.environ, "SERVE_WORKERS": workers, "SAGEMAKER_ROOT": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "training_container", "serve"],
+        check=False,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 2
+    assert f"SERVE_WORKERS is '{workers}'" in done.stderr
 
 
 def test_sigterm_lets_the_server_end_in_order(pipeline: Pipeline):
