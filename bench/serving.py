@@ -1,7 +1,7 @@
 """This server beside a no-op handler in it (the limit), the usual design and plain FastAPI, in one run on loopback.
 
 One row and 100 rows a request at concurrency 1, 8 and 64; the contenders take turns, and figures are medians over the rounds.
-ROUNDS (3) and SECONDS (1 for each figure of a round) make it longer.
+ROUNDS (5) and SECONDS (1 for each figure of a round) make it longer.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
     from bench.material.contenders import NOOP, OURS_WINDOW, USUAL, contenders, nginx
     from bench.material.served import served
 
-    rounds, seconds = int(os.environ.get("ROUNDS", "3")), float(os.environ.get("SECONDS", "1"))
+    rounds, seconds = int(os.environ.get("ROUNDS", "5")), float(os.environ.get("SECONDS", "1"))
     material = served(ROWS)
     measured: dict[Cell, list[Outcome]] = {}
     with contenders(material) as running:
