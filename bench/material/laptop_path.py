@@ -52,16 +52,18 @@ class Connection:
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection(HOST, port, timeout=30)
+        self.text = b""
+        """The last answer's body."""
 
     def post(self, path: str, body: str, headers: Mapping[str, str]) -> tuple[float, http.client.HTTPResponse]:
         """Milliseconds to the whole answer, which was 200."""
         started = time.perf_counter()
         self._connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
         answer = self._connection.getresponse()
-        text = answer.read()
+        self.text = answer.read()
         elapsed = 1000 * (time.perf_counter() - started)
         if answer.status != 200:
-            raise RuntimeError(f"POST {path} answered {answer.status}: {text[:500]!r}")
+            raise RuntimeError(f"POST {path} answered {answer.status}: {self.text[:500]!r}")
         return elapsed, answer
 
 
