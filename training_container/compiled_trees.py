@@ -1,6 +1,6 @@
-"""An XGBoost model as flat arrays and compiled kernels: a row at a thirtieth, its reasons at a hundredth of the time.
+"""An XGBoost model as flat arrays and compiled kernels, for one row many times faster than the Booster (bench trees).
 
-`python -m bench trees` has the figures. Margins are XGBoost's to the last bit, whether for one row or many; contributions
+Margins are XGBoost's to the last bit, whether for one row or many; contributions
 are its exact ones (`pred_contribs`) but summed in float64. What is not supported is refused where the model is loaded.
 """
 

@@ -1,7 +1,7 @@
 """HTTP/1.1 for the two routes of an inference container: httptools parses, uvloop moves the bytes.
 
-A general server's layers (one task a request, one queue of messages a direction) cost more than a prediction does; the
-bench `serving` has the figures.
+It spares the layers of a general server, one task a request and one queue of messages a direction; what is left beside a
+prediction is the no-op's time in the bench `serving`.
 """
 
 from __future__ import annotations
