@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from local.dashboard import Dashboard, PageConfig
 from tests.dashboard.stub_api import CLIENT_ID, StubApi, StubState
 from tests.dashboard.stub_fleet import fleet
+
+expect.set_options(timeout=30_000)  # a countdown of the page runs its seconds, and the machine may be shared
 
 SCREENSHOTS = Path(__file__).resolve().parent.parent.parent / "build" / "screenshots"
 CHROMIUM_ARGUMENTS = (
@@ -113,7 +115,7 @@ def scene(browser: Any) -> Iterator[Callable[..., Scene]]:
                 stack.callback(context.close)
                 opened = Visit(context.new_page(), page.url)
                 visits.append(opened)
-                opened.tab.set_default_timeout(10_000)
+                opened.tab.set_default_timeout(30_000)
                 opened.tab.on("pageerror", lambda error: opened.trouble.append(str(error)))
                 opened.tab.on("console", lambda said: _note(opened, said, page.url))
                 opened.go(route)
