@@ -17,7 +17,6 @@ from lambdas.api.client_limit import ClientLimit
 from lambdas.api.problems import PROBLEM_MEDIA_TYPE, InvalidRequest, Problem, StoreUnavailable, UnknownRoute
 from lambdas.throttling import is_throttled
 
-METRICS_NAMESPACE = "IopsInsights"
 _STORE_RETRY_SECONDS = 2
 logger = Logger(child=True)
 

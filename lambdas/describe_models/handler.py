@@ -12,11 +12,12 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.api.application import METRICS_NAMESPACE, Api
+from lambdas.api.application import Api
 from lambdas.api.client_limit import ClientLimit
 from lambdas.clients import hurried_client
 from lambdas.describe_models.describe_models import LiveModels, ModelsEnvironment
 from lambdas.environment import read_environment
+from lambdas.metric_names import METRICS_NAMESPACE
 
 # Six calls at worst, each 1 x (1 + 2) s as a rule: within the function's 20 s.
 CLIENT: Final = {"connect_timeout_seconds": 1.0, "read_timeout_seconds": 2.0, "most_attempts": 2}

@@ -10,12 +10,13 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.api.application import METRICS_NAMESPACE, Api
+from lambdas.api.application import Api
 from lambdas.api.caller import Caller
 from lambdas.api.client_limit import ClientLimit
 from lambdas.clients import hurried_client
 from lambdas.environment import read_environment
 from lambdas.give_feedback.give_feedback import FeedbackEnvironment, give_feedback
+from lambdas.metric_names import METRICS_NAMESPACE
 
 # One write of 2 x (1 + 3) s, within the function's 15 s.
 TABLE_CLIENT: Final = {"connect_timeout_seconds": 1.0, "read_timeout_seconds": 3.0, "most_attempts": 2}

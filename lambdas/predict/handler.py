@@ -11,11 +11,12 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.api.application import METRICS_NAMESPACE, Api
+from lambdas.api.application import Api
 from lambdas.api.caller import Caller
 from lambdas.api.client_limit import ClientLimit
 from lambdas.clients import hurried_client
 from lambdas.environment import read_environment
+from lambdas.metric_names import METRICS_NAMESPACE
 from lambdas.predict.asking_again import BUDGET_SECONDS, CONNECT_SECONDS, READ_SECONDS
 from lambdas.predict.circuit import Circuit
 from lambdas.predict.model_endpoint import ModelEndpoint

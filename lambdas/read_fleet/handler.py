@@ -9,10 +9,11 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.api.application import METRICS_NAMESPACE, Api
+from lambdas.api.application import Api
 from lambdas.api.client_limit import ClientLimit
 from lambdas.clients import hurried_client
 from lambdas.environment import read_environment
+from lambdas.metric_names import METRICS_NAMESPACE
 from lambdas.read_fleet.read_fleet import Fleet, FleetEnvironment
 
 # A page is one query as a rule: 2 x (1 + 3) s, within the function's 15 s.
