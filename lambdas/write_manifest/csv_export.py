@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from insights.schema import CSV_COLUMNS, Insight
+from insights.schema import CSV_COLUMNS, EARLIEST, Insight, timestamp_text
 from lambdas.objects import PART_BYTES, TextUpload
 from lambdas.write_manifest.parts import IncompleteExport, PartSummary
 
@@ -16,8 +16,8 @@ from lambdas.write_manifest.parts import IncompleteExport, PartSummary
 def write_full_csv(
     s3: Any, bucket: str, key: str, parts: Sequence[PartSummary], *, part_bytes: int = PART_BYTES
 ) -> dict[str, Any]:
-    """Copies every batch into the CSV and checks each against its summary on the way."""
-    rows = 0
+    """Copies every batch into the CSV and checks each against its summary on the way; there is a row at least."""
+    rows, newest = 0, EARLIEST
     with TextUpload(s3, bucket, key, content_type="text/csv", part_bytes=part_bytes) as upload:
         writer = csv.DictWriter(upload, CSV_COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -25,7 +25,14 @@ def write_full_csv(
             for insight in _insights_of(s3, bucket, part):
                 writer.writerow(insight.to_csv())
                 rows += 1
-    return {"key": key, "rows": rows, "bytes": upload.bytes_written, "sha256": upload.sha256}
+                newest = max(newest, insight.timestamp)
+    return {
+        "key": key,
+        "rows": rows,
+        "newest_at": timestamp_text(newest),
+        "bytes": upload.bytes_written,
+        "sha256": upload.sha256,
+    }
 
 
 def _insights_of(s3: Any, bucket: str, part: PartSummary) -> Iterator[Insight]:

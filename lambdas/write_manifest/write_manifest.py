@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from insights.schema import RISK_LEVELS
+from insights.schema import RISK_LEVELS, parse_timestamp
 from lambdas.clients import client
 from lambdas.export_insights.batches import UNLABELLED
 from lambdas.objects import PART_BYTES, json_bytes, put_text, uri_of
@@ -49,8 +50,18 @@ def write_manifest(
         "full_export": uri_of(bucket, csv_key),
         "objects": len(manifest["objects"]),
         "devices_in_several_segments": len(manifest["devices_in_several_segments"]),
+        "newest_at": manifest["full_export"]["newest_at"],
         **{name: manifest[name] for name in ("rows", "labelled", "devices", "counts", "quarantined")},
     }
+
+
+def measures(account: Mapping[str, Any], *, source: str, now: datetime) -> dict[str, float]:
+    """The export as metrics. How far it lies behind is said of the fleet's own telemetry alone: what is generated is
+    dated as its seed has it."""
+    found: dict[str, float] = {"ExportedInsights": account["rows"], "QuarantinedInsights": account["quarantined"]}
+    if source == "dynamodb":
+        found["ExportLagSeconds"] = (now - parse_timestamp(account["newest_at"])).total_seconds()
+    return found
 
 
 def _manifest(run_id: str, parts: Sequence[PartSummary]) -> dict[str, Any]:

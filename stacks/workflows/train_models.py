@@ -174,7 +174,9 @@ class TrainModels(Construct):
             self,
             "WriteManifest",
             self._parts.functions["write_manifest"],
-            expression("{'run_id': $run.run_id, 'bucket': $run.bucket, 'raw_prefix': $run.raw_prefix}"),
+            expression(
+                "{'run_id': $run.run_id, 'bucket': $run.bucket, 'raw_prefix': $run.raw_prefix, 'source': $run.source.kind}"
+            ),
             timeout=cdk.Duration.minutes(15),
             assign={"manifest": expression("$states.result.Payload")},
         )

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from lambdas.export_insights.batches import Batch, BatchNames, write_batch
 from lambdas.objects import TextUpload
 from lambdas.write_manifest import handler as adapter
 from lambdas.write_manifest.parts import IncompleteExport
-from lambdas.write_manifest.write_manifest import EmptyExport, write_manifest
+from lambdas.write_manifest.write_manifest import EmptyExport, measures, write_manifest
 
 RUN = "0123456789ab"
 PREFIX = f"raw/{RUN}/"
@@ -60,6 +61,7 @@ def test_the_answer_is_small_and_says_what_was_exported(cloud: Any, exported: li
         "devices": 2,
         "counts": {"low": 2, "medium": 0, "high": 0, "critical": 1, "unlabelled": 1},
         "quarantined": 2,
+        "newest_at": "2026-03-02T10:05:00.000Z",
     }
 
 
@@ -101,6 +103,7 @@ def test_the_csv_holds_every_row_in_order_whole_or_in_parts(
     assert full == {
         "key": CSV_KEY,
         "rows": 4,
+        "newest_at": "2026-03-02T10:05:00.000Z",
         "bytes": len(text),
         "sha256": hashlib.sha256(text).hexdigest(),
     }
@@ -154,6 +157,19 @@ def test_an_upload_that_fails_in_the_middle_leaves_no_object_and_no_open_upload(
     assert "Uploads" not in cloud.s3.list_multipart_uploads(Bucket=cloud.bucket)
 
 
-def test_the_handler_passes_the_run_on(cloud: Any, exported: list[Insight], event: Any, context: Any) -> None:
+def test_the_handler_passes_the_run_on_and_measures_the_export(
+    cloud: Any, exported: list[Insight], event: Any, context: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     answer = adapter.handler(event("write_manifest"), context)
     assert json.loads(json.dumps(answer))["rows"] == 4
+    [line] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"CloudWatchMetrics"' in line]
+    [definition] = line["_aws"]["CloudWatchMetrics"]
+    assert (definition["Namespace"], definition["Dimensions"]) == ("IopsInsights", [["service"]])
+    assert (line["service"], line["ExportedInsights"], line["QuarantinedInsights"]) == ("write_manifest", [4.0], [2.0])
+
+
+@pytest.mark.parametrize(("source", "lag"), [("dynamodb", 5400.0), ("synthetic", None)])
+def test_how_far_an_export_lies_behind_is_said_of_the_fleets_own_telemetry(source: str, lag: float | None) -> None:
+    account = {"rows": 4, "quarantined": 2, "newest_at": "2026-03-02T10:05:00.000Z"}
+    found = measures(account, source=source, now=datetime(2026, 3, 2, 11, 35, tzinfo=UTC))
+    assert found.get("ExportLagSeconds") == lag
