@@ -1,4 +1,4 @@
-"""`python -m local run|up|down|rollback`: what make calls."""
+"""`python -m local run|up|down|rollback|restore`: what make calls."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ BUILD = Path("build")
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    parser.add_argument("command", choices=("run", "up", "down", "rollback"))
+    parser.add_argument("command", choices=("run", "up", "down", "rollback", "restore"))
     command = parser.parse_args(arguments).command
     if command == "down":
         return down()
     if command == "rollback":
         return rollback()
+    if command == "restore":
+        return restore()
     try:
         options = RunOptions.from_environment(os.environ)
     except InvalidOption as refused:
@@ -94,13 +96,27 @@ def down() -> int:
 
 def rollback() -> int:
     from local.rollback import RollbackFailed, run_command
+    from local.target import NoTarget
 
     try:
         print(run_command(os.environ, BUILD), flush=True)
-    except (InvalidOption, RollbackFailed, TimeoutError) as failure:
+    except (InvalidOption, NoTarget, RollbackFailed, TimeoutError) as failure:
         return _failed(str(failure))
     except KeyboardInterrupt:
         return _failed("interrupted; the execution goes on, the Step Functions console shows it")
+    return 0
+
+
+def restore() -> int:
+    from local.restore import RestoreFailed, run_command
+    from local.target import NoTarget
+
+    try:
+        print(run_command(os.environ, BUILD), flush=True)
+    except (InvalidOption, NoTarget, RestoreFailed) as failure:
+        return _failed(str(failure))
+    except KeyboardInterrupt:
+        return _failed("interrupted; the same command goes on where it was")
     return 0
 
 
