@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+from numba.extending import register_jitable
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -20,3 +21,8 @@ def compiled(function: Callable[..., Any]) -> Any:
         if "cannot cache function" not in str(error):
             raise
         return numba.njit(nogil=True)(function)
+
+
+def compilable(function: Callable[..., Any]) -> None:
+    """Compiled kernels may call the function, which stays plain Python for every other caller."""
+    register_jitable(function)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from insights.columns import Bools, Floats
 from insights.fleet_plan import WORKLOADS, Course, DeviceClass, Workload, class_of
-from insights.labels import DEFAULT_SLO_MS
+from insights.label_rule import DEFAULT_SLO_MS
 
 INTERVAL_SECONDS: Final = 300.0
 ROWS_PER_WEEK: Final = 2016

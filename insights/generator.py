@@ -18,7 +18,8 @@ import numpy.typing as npt
 from insights.columns import InsightColumns
 from insights.fleet_physics import INTERVAL_SECONDS, Device, telemetry
 from insights.fleet_plan import CLASSES, ROWS_PER_DEVICE, Course, Incident, course_of, plan, unrecorded_rows
-from insights.labels import SOURCE_AUTO, SOURCE_NONE, UNLABELLED, label
+from insights.label_rule import UNLABELLED
+from insights.labels import SOURCE_AUTO, SOURCE_NONE, label
 from insights.oracle import FUTURES, Foretold, HiddenState, foretell
 from insights.schema import WORKLOAD_TYPES, Insight
 

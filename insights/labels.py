@@ -1,4 +1,4 @@
-"""Labels: what happened next. The rule and its thresholds are the same for measured and generated insights.
+"""Labels: what happened next. The rule (label_rule.py) is the same for measured and generated insights.
 
 The horizon of a row at t are the device's rows in (t, t + 6.5 x interval_seconds]; fewer than three of them leave the
 row unlabelled, and so do fewer than three that are idle or have a latency: what nobody measured was not low. The SLO is
@@ -8,44 +8,29 @@ the one known at t; nothing later than t enters it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from insights.columns import Floats, InsightColumns, Int8s
-from insights.compiled import compiled
-from insights.feature_table import HORIZON_ROWS, HORIZON_SPAN
+from insights.compiled import compilable, compiled
+from insights.feature_table import HORIZON_SPAN
+from insights.label_rule import (
+    DEFAULT_SLO_MS,
+    LEAST_HORIZON_ROWS,
+    LOW,
+    OWN_PAST_LEAST,
+    OWN_PAST_MULTIPLE,
+    OWN_PAST_ROWS,
+    judge_horizon,
+    score_of,
+)
 
-# p99 objectives in ms where a device brings none: about four times what a healthy device of the class shows under load.
-DEFAULT_SLO_MS: Final[Mapping[str, float]] = {
-    "nvme": 2.0,
-    "ssd": 5.0,
-    "ssd-burst": 10.0,
-    "provisioned": 5.0,
-    "hdd": 60.0,
-}
-# Without SLO and known class: three times the median of the device's own last 288 known latencies (a day at 300 s), the
-# row's included, of the measure that the horizon is judged by; fewer than six known give no SLO.
-OWN_PAST_MULTIPLE: Final = 3.0
-OWN_PAST_ROWS: Final = 288
-OWN_PAST_LEAST: Final = 6
+compilable(score_of)
+compilable(judge_horizon)
 
-ERROR_BUDGET: Final = 0.01  # errors per operation; one interval above it is critical
-LEAST_HORIZON_ROWS: Final = HORIZON_ROWS // 2
 PERSISTENCE_SPAN: Final = HORIZON_SPAN - 1.0  # back from t, which is a row itself: six rows again
-SUSTAINED_BREACHES: Final = 3
-SEVERE_FACTOR: Final = 2.0
-EXTREME_FACTOR: Final = 4.0
-
-LOW, MEDIUM, HIGH, CRITICAL = 0, 1, 2, 3
-UNLABELLED: Final = -1
 SOURCE_NONE, SOURCE_AUTO, SOURCE_OPERATOR = -1, 0, 1
-
-# Shares of the score: latency is the objective itself, the others say why it will not last.
-LATENCY_WEIGHT: Final = 0.6
-ERROR_WEIGHT: Final = 0.2
-QUEUE_WEIGHT: Final = 0.2
 
 
 class Labels(NamedTuple):
@@ -92,37 +77,6 @@ def breaches(columns: InsightColumns) -> Int8s:
     idle = columns.read_iops + columns.write_iops == 0.0
     known = idle | ~(np.isnan(latency) | np.isnan(slo))
     return np.where(known, ~idle & (latency > slo), -1).astype(np.int8)
-
-
-def score_of(latency_ms: float, slo_ms: float, error_rate: float, queue_depth: float, total_iops: float) -> float:
-    """performance_score of one row, 0-100: 100 x the weighted mean of the terms whose inputs are known (not NaN).
-
-    latency 1 / (1 + (latency / SLO)^2); errors 1 / (1 + error_rate / ERROR_BUDGET); queueing 1 / (1 + (depth / most)^2)
-    with most = total_iops x SLO / 1000, by Little's law the depth at which the mean latency meets the SLO. Each falls
-    as its input grows. An idle row (no IOPS) has nothing to wait for: its latency and queueing terms are 1. NaN where
-    neither latency nor queueing is known.
-    """
-    return float(_score(latency_ms, slo_ms, error_rate, queue_depth, total_iops))
-
-
-@compiled
-def _score(latency, slo, errors, queue, iops):  # type: ignore[no-untyped-def]
-    total, weight = 0.0, 0.0
-    if iops == 0.0:
-        total = weight = LATENCY_WEIGHT + QUEUE_WEIGHT
-    elif not math.isnan(slo):
-        if not math.isnan(latency):
-            total += LATENCY_WEIGHT / (1.0 + (latency / slo) ** 2)
-            weight += LATENCY_WEIGHT
-        if not math.isnan(queue):
-            total += QUEUE_WEIGHT / (1.0 + (queue / (iops * slo / 1000.0)) ** 2)
-            weight += QUEUE_WEIGHT
-    if weight == 0.0:
-        return math.nan
-    if not math.isnan(errors):
-        total += ERROR_WEIGHT / (1.0 + errors / ERROR_BUDGET)
-        weight += ERROR_WEIGHT
-    return 100.0 * total / weight
 
 
 @compiled
@@ -173,33 +127,9 @@ def _spans(device, time, interval, ahead, first, end):  # type: ignore[no-untype
 @compiled
 def judge_rows(first, end, least, p99, avg, iops, errors, queue, slo_p99, slo_avg, risk, score):  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917 - the compiler takes arrays
     for i in range(len(risk)):
-        has_p99 = False
-        for j in range(first[i], end[i]):
-            has_p99 = has_p99 or not math.isnan(p99[j])
-        slo = slo_p99[i] if has_p99 else slo_avg[i]
-        breaches, worst, over_budget, unknown, points, scored, seen = 0, 0.0, False, False, 0.0, 0, 0
-        for j in range(first[i], end[i]):
-            latency = p99[j] if has_p99 else avg[j]
-            if iops[j] > 0.0 and not math.isnan(latency):
-                unknown = unknown or math.isnan(slo)
-                breaches += latency > slo
-                worst = max(worst, latency / slo)
-            seen += iops[j] == 0.0 or not math.isnan(latency)
-            over_budget = over_budget or errors[j] > ERROR_BUDGET
-            value = _score(latency, slo, errors[j], queue[j], iops[j])
-            if not math.isnan(value):
-                points += value
-                scored += 1
-        enough = end[i] - first[i] >= least
-        score[i] = points / scored if scored >= least and not unknown else math.nan
-        if not enough or ((unknown or seen < least) and not over_budget):
-            risk[i] = UNLABELLED
-        elif over_budget or (breaches >= SUSTAINED_BREACHES and worst > EXTREME_FACTOR):
-            risk[i] = CRITICAL
-        elif breaches >= SUSTAINED_BREACHES or worst > SEVERE_FACTOR:
-            risk[i] = HIGH
-        else:
-            risk[i] = MEDIUM if breaches else LOW
+        risk[i], score[i] = judge_horizon(
+            first[i], end[i], least, p99, avg, iops, errors, queue, slo_p99[i], slo_avg[i]
+        )
 
 
 def slo_ms(columns: InsightColumns) -> tuple[Floats, Floats]:

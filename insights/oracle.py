@@ -40,7 +40,8 @@ from insights.fleet_plan import (
     Course,
     onset_rates,
 )
-from insights.labels import LEAST_HORIZON_ROWS, judge_rows
+from insights.label_rule import LEAST_HORIZON_ROWS
+from insights.labels import judge_rows
 
 FUTURES: Final = 200
 ORACLE: Final = "oracle.npz"

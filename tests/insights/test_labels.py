@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from insights.columns import InsightColumns
-from insights.labels import DEFAULT_SLO_MS, given_labels, label, persistence, score_of
-from insights.schema import Insight
+from insights.hindsight import hindsight, is_complete
+from insights.label_rule import DEFAULT_SLO_MS, score_of
+from insights.labels import given_labels, label, persistence
+from insights.schema import RISK_LEVELS, Insight
 from tests.insights.insight_strategies import histories, row
 
 LOW, MEDIUM, HIGH, CRITICAL, NONE = 0, 1, 2, 3, -1
@@ -204,3 +206,29 @@ def test_no_rows_and_rows_without_latency_are_no_trouble() -> None:
     rows = [row(i) for i in range(8)]
     assert risks(rows) == [NONE] * 8
     assert np.isnan(label(InsightColumns.from_insights(rows)).score).all()
+
+
+@given(histories())
+def test_one_devices_few_rows_in_plain_python_have_the_labels_of_the_whole_table(rows: list[Insight]) -> None:
+    labels = label(InsightColumns.from_insights(rows))
+    for place, now in enumerate(rows):
+        end = now.timestamp.timestamp() + 6.5 * now.interval_seconds
+        outcome = hindsight(now, [r for r in rows if r.timestamp.timestamp() <= end])
+        assert outcome.risk_level == (None, *RISK_LEVELS)[labels.risk[place] + 1]
+        assert (outcome.performance_score is None) == np.isnan(labels.score[place])
+        assert outcome.performance_score is None or outcome.performance_score == labels.score[place]
+
+
+@given(st.lists(st.sampled_from([1.0, 2.0, 5.0, 9.0]), min_size=285, max_size=300), st.sampled_from([6.0, 16.0, 40.0]))
+def test_a_long_past_gives_the_same_objective_in_plain_python(past: list[float], ahead: float) -> None:
+    rows = [row(i, avg_latency_ms=value) for i, value in enumerate([*past, *[ahead] * 6])]
+    place = len(past) - 1
+    assert hindsight(rows[place], rows).risk_level == (None, *RISK_LEVELS)[risks(rows)[place] + 1]
+
+
+@pytest.mark.parametrize(("followers", "complete"), [(5, False), (6, True)])
+def test_a_horizon_is_complete_with_six_rows_or_one_from_after_it(followers: int, complete: bool) -> None:
+    rows = [row(i) for i in range(followers + 1)]
+    assert is_complete(rows[0], rows) is complete
+    assert is_complete(rows[0], [rows[0], row(6.5)]) is False
+    assert is_complete(rows[0], [rows[0], row(6.51)]) is True

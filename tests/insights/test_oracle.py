@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from insights.generator import Cohort, generate_cohorts
-from insights.labels import CRITICAL, LOW, persistence
+from insights.label_rule import CRITICAL, LOW
+from insights.labels import persistence
 from insights.oracle import Foretold, HiddenState, foretell
 
 
