@@ -28,14 +28,9 @@ def horizon(row: Insight, rows: Sequence[Insight]) -> list[Insight]:
     return [later for later in rows if 0 < (later.timestamp - row.timestamp).total_seconds() <= span]
 
 
-def horizon_end(row: Insight) -> timedelta:
-    """From the row's own time on."""
-    return timedelta(seconds=HORIZON_SPAN * row.interval_seconds)
-
-
 def is_complete(row: Insight, rows: Sequence[Insight]) -> bool:
     """Whether nothing more is to come of the horizon: all of its rows are there, or one from after it."""
-    end = row.timestamp + horizon_end(row)
+    end = row.timestamp + timedelta(seconds=HORIZON_SPAN * row.interval_seconds)
     return len(horizon(row, rows)) >= HORIZON_ROWS or any(later.timestamp > end for later in rows)
 
 

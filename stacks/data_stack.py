@@ -11,6 +11,7 @@ from stacks.nag import acknowledge
 from stacks.settings import Settings, StageRules
 
 LAST_ALERT_INDEX = "last-alert"
+DUE_INDEX = "due"
 
 
 class DataStack(cdk.Stack):
@@ -119,8 +120,9 @@ def insights_table(scope: Construct, rules: StageRules) -> dynamodb.Table:
 
 
 def predictions_table(scope: Construct, rules: StageRules) -> dynamodb.Table:
-    """What was predicted, per device and newest last; rows expire by themselves."""
-    return dynamodb.Table(
+    """What was predicted, per device and newest last; rows expire by themselves. The sparse index holds the predictions
+    whose outcome is not joined yet (lambdas/due_predictions.py)."""
+    table = dynamodb.Table(
         scope,
         "PredictionsTable",
         partition_key=_text("device_id"),
@@ -129,6 +131,14 @@ def predictions_table(scope: Construct, rules: StageRules) -> dynamodb.Table:
         stream=dynamodb.StreamViewType.NEW_IMAGE,
         **_table_options(rules),
     )
+    table.add_global_secondary_index(
+        index_name=DUE_INDEX,
+        partition_key=_text("due_shard"),
+        sort_key=_text("due_at"),
+        projection_type=dynamodb.ProjectionType.INCLUDE,
+        non_key_attributes=["as_of", "kind"],
+    )
+    return table
 
 
 def devices_table(scope: Construct, rules: StageRules) -> dynamodb.Table:

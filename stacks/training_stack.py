@@ -10,6 +10,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from stacks.data_stack import DataStack, named_bucket, synthesizer
+from stacks.feedback_loop import FeedbackLoop
 from stacks.functions import CodeMaker
 from stacks.image import ContainerImage
 from stacks.package_groups import PackageGroups
@@ -68,10 +69,19 @@ class TrainingStack(cdk.Stack):
             ),
         ).state_machine
         PackageGroups(self, "PackageGroups", settings=settings, code=code)
+        feedback = FeedbackLoop(
+            self,
+            "FeedbackLoop",
+            settings=settings,
+            code=code,
+            insights_table=data.insights_table,
+            predictions_table=data.predictions_table,
+        )
         monthly_training(self, settings, self.train_models)
         cdk.CfnOutput(self, "TrainModelsArn", value=self.train_models.state_machine_arn)
         cdk.CfnOutput(self, "PromoteModelArn", value=self.promote_model.state_machine_arn)
         cdk.CfnOutput(self, "IngestInsightsName", value=functions["ingest_insights"].name)
+        cdk.CfnOutput(self, "JoinOutcomesName", value=feedback.join_outcomes.name)
         cdk.CfnOutput(self, "TopicArn", value=self.topic.topic_arn)
 
 

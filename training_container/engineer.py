@@ -35,7 +35,8 @@ from training_container.shards import Shards
 from training_container.split_file import Split
 from training_container.table_files import open_tables
 
-NOT_INSIGHTS = ("manifest.json", "splits.json", "training-stats.json")
+MANIFEST = "manifest.json"
+NOT_INSIGHTS = (MANIFEST, "splits.json", "training-stats.json")
 BESIDE_FOLDERS = frozenset({"parts", "generated"})
 INSIGHT_ENDINGS = (".json", ".jsonl", ".csv", ".json.gz", ".jsonl.gz", ".csv.gz")
 
@@ -88,11 +89,12 @@ def engineer(
 
     Of insights with one key (device, time) the last read wins, files in the order of their paths; their order changes
     nothing else. Nothing asks the clock: a future timestamp is a time like any other. Labels are what the source brings;
-    by hindsight where it brings none at all, or where `labels` asks for it.
+    by hindsight where it brings none at all, or where `labels` asks for it. What was said of single rows later, by an
+    operator or a joined outcome, goes before hindsight and is no label that the source brings.
     """
     with tempfile.TemporaryDirectory() as scratch:
         shards = read_shards(source, Path(scratch))
-        hindsight = labels != "given" or not shards.brings_labels
+        hindsight = labels != "given" or not source_brings_labels(source, shards)
         assignment = assign(engineered(shards, hindsight), split, _previous(previous), seed)
         output.mkdir(parents=True, exist_ok=True)
         _write_json(output / "splits.json", assignment.memory)
@@ -127,6 +129,13 @@ def read_shards(source: Path, scratch: Path) -> Shards:
     if not shards.devices:
         raise UnusableInput(f"{source} holds no insight; load insights into the table, or give a source that has some")
     return shards
+
+
+def source_brings_labels(source: Path, shards: Shards) -> bool:
+    """As the export's manifest has it, which knows labels that came later from those that came with their rows."""
+    manifest = source / MANIFEST
+    labelled = read_json(manifest).get("labelled_by_source") if manifest.is_file() else None
+    return shards.brings_labels if labelled is None else bool(labelled)
 
 
 def insight_files(folder: Path) -> Iterator[Path]:

@@ -103,6 +103,12 @@ _FEEDBACK: Final[dict[str, Any]] = {
     "given_by": "operator@example.com",
     "given_at": "2026-03-02T12:10:00.000Z",
 }
+_OUTCOME: Final[dict[str, Any]] = {
+    "risk_level": "high",
+    "performance_score": 41.7,
+    "joined_at": "2026-03-02T11:45:00.000Z",
+    "source": "insights",
+}
 
 
 def _results(prediction: dict[str, Any]) -> dict[str, Any]:
@@ -138,7 +144,9 @@ DEVICES: Final = {
     }
 }
 INSIGHTS: Final = {"newest": {"insights": [_INSIGHT], "next": None}}
-PREDICTIONS: Final = {"history": {"predictions": [{**_RISK, "feedback": _FEEDBACK}, _PERFORMANCE], "next": None}}
+PREDICTIONS: Final = {
+    "history": {"predictions": [{**_RISK, "feedback": _FEEDBACK, "outcome": _OUTCOME}, _PERFORMANCE], "next": None}
+}
 FEEDBACK_REQUESTS: Final = {
     "level": {
         "device_id": _DEVICE,

@@ -201,11 +201,21 @@ SCHEMAS: Final[Schema] = {
     "Insights": exactly({"insights": array(ref("Insight")), "next": NEXT}),
     "StoredPrediction": {
         "anyOf": [
-            exactly({**_PREDICTED, **_RISK}, {"feedback": ref("Feedback")}),
-            exactly({**_PREDICTED, **_PERFORMANCE}, {"feedback": ref("Feedback")}),
+            exactly({**_PREDICTED, **_RISK}, {"feedback": ref("Feedback"), "outcome": ref("Outcome")}),
+            exactly({**_PREDICTED, **_PERFORMANCE}, {"feedback": ref("Feedback"), "outcome": ref("Outcome")}),
         ],
-        "description": "As it was answered, with the feedback that was given since",
+        "description": "As it was answered, with the feedback that was given and the outcome that was found since",
     },
+    "Outcome": exactly(
+        {
+            "risk_level": nullable(RISK_LEVEL),
+            "performance_score": nullable(SCORE),
+            "joined_at": MOMENT,
+            "source": {"enum": ["insights", "unknown"], "description": "unknown: given up a day after it was due"},
+        },
+        {"reason": {"type": "string", "description": "Why it is unknown"}},
+        description="What the insights of the predicted half hour came to, by the rule of the labels",
+    ),
     "Predictions": exactly({"predictions": array(ref("StoredPrediction")), "next": NEXT}),
     "GivenFeedback": exactly(
         {"device_id": DEVICE_ID, "prediction_id": PREDICTION_ID},

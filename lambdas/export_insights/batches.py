@@ -44,13 +44,17 @@ class Batch:
     lines: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    labelled_by_source: int = 0
     devices: set[str] = field(default_factory=set)
     bytes_gathered: int = 0
 
-    def add(self, insight: Insight) -> None:
+    def add(self, insight: Insight, *, is_labelled_later: bool = False) -> None:
+        """`is_labelled_later`: its label did not come with the row."""
         line = json.dumps(insight.to_json(), separators=(",", ":"))
         self.lines.append(line)
         self.counts[insight.risk_level or UNLABELLED] += 1
+        is_labelled = insight.risk_level is not None or insight.performance_score is not None
+        self.labelled_by_source += is_labelled and not is_labelled_later
         self.devices.add(insight.device_id)
         self.bytes_gathered += len(line) + 2
 
@@ -83,6 +87,7 @@ def write_batch(s3: Any, bucket: str, names: BatchNames, number: int, batch: Bat
         "bytes": len(text) if batch.lines else 0,
         "sha256": hashlib.sha256(text).hexdigest() if batch.lines else None,
         "counts": {level: batch.counts[level] for level in (*RISK_LEVELS, UNLABELLED)},
+        "labelled_by_source": batch.labelled_by_source,
         "devices": sorted(batch.devices),
         "quarantined": len(batch.refused),
         "quarantine": names.quarantine(number) if batch.refused else None,

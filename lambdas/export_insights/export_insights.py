@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from insights.schema import Insight, InvalidInsight
 from lambdas.clients import client
 from lambdas.export_insights.batches import Batch, BatchNames, remove_batches_from, write_batch
+from lambdas.labels import LABELLED_BY
 from lambdas.throttling import Backoff, TableThrottled, is_throttled
 
 SYNTHETIC_PREFIX = "synthetic-"
@@ -165,6 +166,6 @@ def _take(item: dict[str, Any], batch: Batch) -> None:
     deserialize = TypeDeserializer().deserialize
     plain = {name: deserialize(value) for name, value in item.items()}
     try:
-        batch.add(Insight.from_item(plain))
+        batch.add(Insight.from_item(plain), is_labelled_later=LABELLED_BY in plain)
     except InvalidInsight as refusal:
         batch.refuse(plain, str(refusal))

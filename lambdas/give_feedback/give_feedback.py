@@ -1,4 +1,5 @@
-"""What really happened, kept with the prediction that it is about."""
+"""What really happened, kept with the prediction that it is about and, as the operator's label, with the row that the
+prediction was made from: the next training reads it there."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from botocore.exceptions import ClientError
 from insights.schema import MAX_ID_CHARACTERS, RISK_LEVELS, timestamp_text
 from lambdas.api.problems import UnknownPrediction
 from lambdas.api.queries import device_id_of, refuse
-from lambdas.attribute_values import to_attribute_value
+from lambdas.attribute_values import from_item, to_attribute_value
+from lambdas.labels import label_by_operator
 from lambdas.throttling import error_code
 
 LONGEST_COMMENT: Final = 500
@@ -22,40 +24,74 @@ _FIELDS: Final = ("device_id", "prediction_id", *OUTCOMES, "comment")
 
 @dataclass(frozen=True)
 class FeedbackEnvironment:
+    insights_table_name: str
     predictions_table_name: str
     requests_table_name: str
     client_requests_per_minute: int
     allowed_origins: str
 
 
+@dataclass(frozen=True)
+class Given:
+    """The stored feedback, the kind of its prediction, and whether that was right; None where it does not say."""
+
+    feedback: dict[str, Any]
+    kind: str
+    agreed: bool | None
+
+    def metrics(self) -> dict[str, float]:
+        return {"FeedbackGiven": 1} | ({} if self.agreed is None else {"FeedbackAgreed": float(self.agreed)})
+
+
 def give_feedback(
     body: object,
     *,
     given_by: str,
-    table: str,
+    predictions_table: str,
+    insights_table: str,
     dynamodb: Any,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> dict[str, Any]:
-    """The stored feedback. The same request again writes the same over itself: a client may repeat it as it likes."""
+) -> Given:
+    """The same request again writes the same over itself: a client may repeat it as it likes, and does so where only the
+    first of the two writes was taken. A row that is not stored (the caller's own) has no label to set."""
     given = parse_feedback(body)
-    prediction_id = given["prediction_id"]
     feedback = {**given, "given_by": given_by, "given_at": timestamp_text(now())}
+    prediction = _kept(feedback, predictions_table, dynamodb)
+    label_by_operator(
+        feedback, device_id=given["device_id"], timestamp=prediction["as_of"], table=insights_table, dynamodb=dynamodb
+    )
+    return Given(feedback, prediction["kind"], agreed(prediction, feedback))
+
+
+def agreed(prediction: Mapping[str, Any], feedback: Mapping[str, Any]) -> bool | None:
+    """Whether the level is the one predicted, or the score within the interval predicted."""
+    if prediction["kind"] == "risk":
+        level = feedback["risk_level"]
+        return None if level is None else bool(level == prediction["risk_level"])
+    score, interval = feedback["performance_score"], prediction["interval"]
+    return None if score is None else bool(interval["lower"] <= score <= interval["upper"])
+
+
+def _kept(feedback: Mapping[str, Any], table: str, dynamodb: Any) -> dict[str, Any]:
+    """The prediction that the feedback now stands with."""
+    device_id, prediction_id = feedback["device_id"], feedback["prediction_id"]
     try:
-        dynamodb.update_item(
+        updated = dynamodb.update_item(
             TableName=table,
-            Key={"device_id": {"S": given["device_id"]}, "predicted_at_id": {"S": prediction_id}},
+            Key={"device_id": {"S": device_id}, "predicted_at_id": {"S": prediction_id}},
             UpdateExpression="SET feedback = :feedback",
             ConditionExpression="attribute_exists(predicted_at_id)",
             ExpressionAttributeValues={":feedback": to_attribute_value(feedback)},
+            ReturnValues="ALL_NEW",
         )
     except ClientError as error:
         if error_code(error) != "ConditionalCheckFailedException":
             raise
         raise UnknownPrediction(
-            f"device {given['device_id']!r} has no prediction {prediction_id!r}; take both from a prediction's answer",
+            f"device {device_id!r} has no prediction {prediction_id!r}; take both from a prediction's answer",
             field="prediction_id",
         ) from error
-    return feedback
+    return from_item(updated["Attributes"])
 
 
 def parse_feedback(body: object) -> dict[str, Any]:

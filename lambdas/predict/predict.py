@@ -94,7 +94,8 @@ def _answers(kind: str, windows: Sequence[Window], parts: Parts) -> list[dict[st
         _answer(kind, window, prediction, told, predicted_at, parts.new_suffix(), instance)
         for window, prediction, instance in zip(windows, told.predictions, instances, strict=True)
     ]
-    unstored = parts.predictions.store(answers, predicted_at=predicted_at)
+    newest = [window.rows[-1] for window in windows]
+    unstored = parts.predictions.store(answers, newest=newest, predicted_at=predicted_at)
     for answer in answers:
         if answer["prediction_id"] in unstored:
             answer["warnings"].append(NOT_STORED)

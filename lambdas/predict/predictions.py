@@ -10,7 +10,9 @@ from typing import Any, Final
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
+from insights.schema import Insight
 from lambdas.attribute_values import to_item
+from lambdas.due_predictions import due_attributes
 from lambdas.throttling import Backoff
 
 logger = Logger(child=True)
@@ -30,13 +32,19 @@ class Predictions:
     dynamodb: Any
     backoff: Backoff = _LEFT_OVER
 
-    def store(self, answers: Sequence[Mapping[str, Any]], *, predicted_at: datetime) -> set[str]:
+    def store(
+        self, answers: Sequence[Mapping[str, Any]], *, newest: Sequence[Insight], predicted_at: datetime
+    ) -> set[str]:
         """The ids of those that could not be stored, whose caller is told.
 
-        An answer is the API's; its prediction_id is the sort key. `expires_at` is DynamoDB's time to live (s).
+        An answer is the API's, about the row of `newest` beside it; its prediction_id is the sort key. `expires_at` is
+        DynamoDB's time to live (s).
         """
         expires_at = int((predicted_at + timedelta(days=self.days_kept)).timestamp())
-        items = [_item(answer, expires_at) for answer in answers]
+        items = [
+            _item({**answer, **due_attributes(row, predicted_at=predicted_at), "expires_at": expires_at})
+            for answer, row in zip(answers, newest, strict=True)
+        ]
         if len(items) == 1:
             return self._unstored(items, self._put)
         batches = (items[first : first + BATCH_ITEMS] for first in range(0, len(items), BATCH_ITEMS))
@@ -69,6 +77,6 @@ class Predictions:
         return [request["PutRequest"]["Item"] for request in answer.get("UnprocessedItems", {}).get(self.table, [])]
 
 
-def _item(answer: Mapping[str, Any], expires_at: int) -> Item:
+def _item(answer: Mapping[str, Any]) -> Item:
     stored = {name: value for name, value in answer.items() if name != "prediction_id"}
-    return to_item({**stored, "predicted_at_id": answer["prediction_id"], "expires_at": expires_at})
+    return to_item({**stored, "predicted_at_id": answer["prediction_id"]})

@@ -10,6 +10,7 @@ from insights.schema import CSV_COLUMNS, Insight, InvalidInsight
 from lambdas.api.paging import last_key_of, question, token_of
 from lambdas.api.queries import check_names, choice_of, device_id_of, limit_of, time_range_of
 from lambdas.attribute_values import from_item
+from lambdas.due_predictions import DUE_AT, DUE_SHARD
 
 KINDS: Final = ("risk", "performance")
 MOST_DEVICES, DEVICES = 1000, 200
@@ -32,7 +33,7 @@ DEVICE_FIELDS: Final = (
     "performance",
 )
 # What the store keeps beside the answer.
-_STORED_ONLY: Final = ("predicted_at_id", "expires_at")
+_STORED_ONLY: Final = ("predicted_at_id", "expires_at", DUE_SHARD, DUE_AT)
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Fleet:
         return {"insights": rows[::-1] if is_newest else rows, "next": follows}
 
     def predictions(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """Newest first, as they were answered; `feedback` where somebody said what happened."""
+        """Newest first, as they were answered; `feedback` where somebody said what happened, `outcome` where it is known."""
         check_names(query, ("device_id", "kind", "from", "to", "limit", "next"))
         device_id, (start, end) = device_id_of(query), time_range_of(query)
         kind = choice_of(query, "kind", KINDS)

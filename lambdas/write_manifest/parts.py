@@ -27,6 +27,7 @@ class PartSummary:
     bytes: int
     sha256: str
     counts: Mapping[str, int]
+    labelled_by_source: int
     devices: tuple[str, ...]
     quarantined: int
     quarantine: str
@@ -40,6 +41,7 @@ class PartSummary:
             bytes=mapping["bytes"],
             sha256=mapping["sha256"] or "",
             counts=mapping["counts"],
+            labelled_by_source=mapping["labelled_by_source"],
             devices=tuple(mapping["devices"]),
             quarantined=mapping["quarantined"],
             quarantine=mapping["quarantine"] or "",

@@ -75,6 +75,8 @@ def _manifest(run_id: str, parts: Sequence[PartSummary]) -> dict[str, Any]:
         "run_id": run_id,
         "rows": rows,
         "labelled": rows - counts[UNLABELLED],
+        # 0: the engineer job labels by hindsight, whatever operators and joined outcomes have said of single rows.
+        "labelled_by_source": sum(part.labelled_by_source for part in parts),
         "counts": {level: counts[level] for level in (*RISK_LEVELS, UNLABELLED)},
         "devices": len(segments),
         "quarantined": sum(part.quarantined for part in parts),

@@ -95,13 +95,17 @@ class ApiFunctions(Construct):
         )
 
     def _give_feedback(self) -> InsightFunction:
-        predictions = self._data.predictions_table
+        """Feedback stands with the prediction, and as the operator's label with the row that it was made from."""
+        predictions, insights = self._data.predictions_table, self._data.insights_table
         return self._answering(
             "give_feedback",
-            seconds=15,
+            seconds=20,
             memory_mib=512,
-            environment={"PREDICTIONS_TABLE_NAME": predictions.table_name},
-            permissions=[allow(["dynamodb:UpdateItem"], [predictions.table_arn])],
+            environment={
+                "INSIGHTS_TABLE_NAME": insights.table_name,
+                "PREDICTIONS_TABLE_NAME": predictions.table_name,
+            },
+            permissions=[allow(["dynamodb:UpdateItem"], [predictions.table_arn, insights.table_arn])],
         )
 
     def _describe_models(self) -> InsightFunction:

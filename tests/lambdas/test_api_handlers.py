@@ -31,6 +31,7 @@ VARIABLES = {
     "PERFORMANCE_LIVE_PACKAGE_PARAMETER": "/iops-insights/performance/live-package",
     "ALLOWED_ORIGINS": ORIGIN,
 }
+PREDICTED = {"kind": "risk", "risk_level": "high", "as_of": "2026-03-02T11:00:00.000Z"}
 PREDICTION_ID = "2026-03-02T11:01:02.345Z#risk#0a1b2c3d"
 
 
@@ -110,7 +111,7 @@ def test_a_throttled_store_is_told_from_a_wrong_deployment(
 
 
 def test_feedback_is_given_in_the_name_of_the_tokens_user(call: Call, cloud: Any) -> None:
-    item = {"device_id": "nvme-1", "predicted_at_id": PREDICTION_ID, "kind": "risk"}
+    item = {"device_id": "nvme-1", "predicted_at_id": PREDICTION_ID, **PREDICTED}
     cloud.dynamodb.put_item(TableName="predictions", Item=to_item(item))
     body = json.dumps({"device_id": "nvme-1", "prediction_id": PREDICTION_ID, "risk_level": "low"})
     answer = call(feedback_adapter, "POST", "/api/feedback", body=body)
@@ -119,7 +120,7 @@ def test_feedback_is_given_in_the_name_of_the_tokens_user(call: Call, cloud: Any
 
 
 def test_a_service_gives_feedback_as_its_client(call: Call, cloud: Any, event: Any) -> None:
-    item = {"device_id": "nvme-1", "predicted_at_id": PREDICTION_ID, "kind": "risk"}
+    item = {"device_id": "nvme-1", "predicted_at_id": PREDICTION_ID, **PREDICTED}
     cloud.dynamodb.put_item(TableName="predictions", Item=to_item(item))
     body = json.dumps({"device_id": "nvme-1", "prediction_id": PREDICTION_ID, "risk_level": "low"})
     claims = {"client_id": "a-service", "scope": "iops/feedback"}

@@ -13,6 +13,7 @@ from insights.schema import Insight
 from lambdas.export_insights import handler as adapter
 from lambdas.export_insights.export_insights import ExportEnvironment, Segment, export_insights
 from lambdas.ingest_insights.writer import InsightWriter
+from lambdas.labels import label_by_operator
 from lambdas.throttling import Backoff, TableThrottled
 
 RUN = "0123456789ab"
@@ -114,10 +115,25 @@ def test_a_batch_is_one_array_with_a_row_per_line_and_a_summary_beside_it(cloud:
         "bytes": len(text),
         "sha256": hashlib.sha256(text).hexdigest(),
         "counts": {"low": 0, "medium": 0, "high": 2, "critical": 0, "unlabelled": 18},
+        "labelled_by_source": 2,
         "devices": ["hdd-2", "nvme-1"],
         "quarantined": 0,
         "quarantine": None,
     }
+
+
+def test_a_label_that_was_given_later_is_exported_and_is_not_the_sources(cloud: Any, fleet: list[Insight]) -> None:
+    row = next(row for row in fleet if row.device_id == "nvme-1" and row.risk_level is None)
+    label_by_operator(
+        {"risk_level": "critical", "performance_score": None},
+        device_id=row.device_id,
+        timestamp=row.to_json()["timestamp"],
+        table="insights",
+        dynamodb=cloud.dynamodb,
+    )
+    export(cloud)
+    assert cloud.json(FIRST_PART)["counts"]["critical"] == 1
+    assert cloud.json(FIRST_PART)["labelled_by_source"] == 2
 
 
 def test_batches_end_at_the_row_limit(cloud: Any, fleet: list[Insight]) -> None:

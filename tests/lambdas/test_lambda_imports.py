@@ -25,6 +25,7 @@ def test_every_function_of_the_design_has_a_handler() -> None:
         "export_insights",
         "give_feedback",
         "ingest_insights",
+        "join_outcomes",
         "judge_model",
         "predict",
         "prepare_promotion",
