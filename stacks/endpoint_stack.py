@@ -14,12 +14,12 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from stacks.data_stack import bucket_name, synthesizer
+from stacks.experiment import CHALLENGER, declare_experiment
 from stacks.names import live_package_parameter
 from stacks.rollback_alarms import BAKE_SECONDS, rollback_alarms
 from stacks.settings import Settings
 
 VARIANT = "live"
-CHALLENGER = "challenger"
 # SageMaker's own limit for an endpoint's update; it must exceed the waits by the time that instances take.
 _DEPLOYMENT_SECONDS = 3600
 # The canary's share must be able to raise an alarm before everybody else follows.
@@ -27,6 +27,9 @@ _CANARY_SECONDS = BAKE_SECONDS
 # A container answers /ping within seconds (imports, the model, its rehearsal), so SageMaker's least is enough; with its
 # default of 240 a model that refuses to start would hold up a promotion for as long.
 _HEALTH_CHECK_SECONDS = 60
+# Deployment guardrails demand the old variants' names of the new configuration (SageMaker guide, "Exclusions"). An
+# experiment that begins or ends changes them and no live model: it goes without; a new fleet is healthy first all the same.
+UNGUARDED = "unguarded"
 
 
 class EndpointStack(cdk.Stack):
@@ -64,6 +67,7 @@ class EndpointStack(cdk.Stack):
             topic=topic,
         )
         endpoint = self._endpoint(config)
+        self._experiment.note(self, f"{self._prefix}Experiment", kind=kind, endpoint=endpoint)
         self._scale(endpoint)
         self._outputs(config)
 
@@ -87,17 +91,12 @@ class EndpointStack(cdk.Stack):
             default="",
             description="SHA-256 of the golden predictions stored with the live package; empty: not checked at start",
         )
-        self._challenger_package = cdk.CfnParameter(
-            self, "ChallengerPackage", type="String", default="", description="ARN of the package beside the live one"
-        )
-        mode = choice(
-            "ChallengerMode", "off", ["off", "ab", "shadow"], "ab: the challenger answers a tenth of the calls"
-        )
         shift = choice(
             "TrafficShift",
             "all-at-once",
-            ["all-at-once", "canary"],
-            "set by PromoteModel by the number of instances: a canary is at most half of them, so it needs two",
+            ["all-at-once", "canary", UNGUARDED],
+            "set by PromoteModel: a canary is at most half of the instances, so it needs two; unguarded where the "
+            "variants change",
         )
         scale = choice("Scaling", "on", ["on", "off"], "target tracking between 1 and 3 instances")
         equal, both = cdk.Fn.condition_equals, cdk.Fn.condition_and
@@ -107,37 +106,10 @@ class EndpointStack(cdk.Stack):
             return cdk.CfnCondition(self, name, expression=expression)
 
         self._is_live = condition("IsLive", is_live)
-        self._is_ab = condition("IsAb", both(is_live, equal(mode, "ab")))
+        self._is_guarded = condition("IsGuarded", cdk.Fn.condition_not(equal(shift, UNGUARDED)))
         self._is_canary = condition("IsCanary", equal(shift, "canary"))
         self._is_scaled = condition("IsScaled", both(is_live, equal(scale, "on")))
-        self._refuse_incomplete_challenger(mode)
-
-    def _refuse_incomplete_challenger(self, mode: cdk.CfnParameter) -> None:
-        cdk.CfnRule(
-            self,
-            "ChallengerIsComplete",
-            rule_condition=cdk.Fn.condition_equals(mode, "ab"),
-            assertions=[
-                cdk.CfnRuleAssertion(
-                    assert_=cdk.Fn.condition_not(cdk.Fn.condition_equals(package, "")),
-                    assert_description=f"ChallengerMode ab needs {name}",
-                )
-                for name, package in (
-                    ("LivePackage", self._live_package),
-                    ("ChallengerPackage", self._challenger_package),
-                )
-            ],
-        )
-        cdk.CfnRule(
-            self,
-            "ShadowIsNotThereYet",
-            assertions=[
-                cdk.CfnRuleAssertion(
-                    assert_=cdk.Fn.condition_not(cdk.Fn.condition_equals(mode, "shadow")),
-                    assert_description="ChallengerMode shadow is not supported yet; choose off or ab",
-                )
-            ],
-        )
+        self._experiment = declare_experiment(self, live_package=self._live_package, is_live=is_live)
 
     def _live_package_note(self) -> None:
         """Also the one resource that this stack has while nothing is live beside its alarms."""
@@ -152,7 +124,7 @@ class EndpointStack(cdk.Stack):
 
     def _models(self, role: iam.IRole) -> tuple[sagemaker.CfnModel, sagemaker.CfnModel]:
         def model(
-            construct_id: str, package: str, condition: cdk.CfnCondition, environment: dict[str, str]
+            construct_id: str, package: str, golden_digest: cdk.CfnParameter, condition: cdk.CfnCondition
         ) -> sagemaker.CfnModel:
             made = sagemaker.CfnModel(
                 self,
@@ -160,7 +132,8 @@ class EndpointStack(cdk.Stack):
                 execution_role_arn=role.role_arn,
                 containers=[
                     sagemaker.CfnModel.ContainerDefinitionProperty(
-                        model_package_name=package, environment={"MODEL_PACKAGE_ARN": package, **environment}
+                        model_package_name=package,
+                        environment={"MODEL_PACKAGE_ARN": package, "GOLDEN_SHA256": golden_digest.value_as_string},
                     )
                 ],
                 # The container needs nothing but its model, which SageMaker fetches.
@@ -168,14 +141,11 @@ class EndpointStack(cdk.Stack):
             )
             return _retained_when_replaced(made, condition)
 
+        experiment, live = self._experiment, self._live_package.value_as_string
+        challenger = experiment.package.value_as_string
         return (
-            model(
-                f"{self._prefix}Model",
-                self._live_package.value_as_string,
-                self._is_live,
-                {"GOLDEN_SHA256": self._golden_digest.value_as_string},
-            ),
-            model(f"{self._prefix}ChallengerModel", self._challenger_package.value_as_string, self._is_ab, {}),
+            model(f"{self._prefix}Model", live, self._golden_digest, self._is_live),
+            model(f"{self._prefix}ChallengerModel", challenger, experiment.golden_digest, experiment.is_on),
         )
 
     def _configuration(self, live: sagemaker.CfnModel, challenger: sagemaker.CfnModel) -> sagemaker.CfnEndpointConfig:
@@ -189,15 +159,16 @@ class EndpointStack(cdk.Stack):
                 "ContainerStartupHealthCheckTimeoutInSeconds": _HEALTH_CHECK_SECONDS,
             }
 
+        def only_if(condition: cdk.CfnCondition, value: Any) -> dict[str, Any]:
+            return {"Fn::If": [condition.logical_id, value, {"Ref": "AWS::NoValue"}]}
+
         config = sagemaker.CfnEndpointConfig(self, f"{self._prefix}Config", production_variants=[])
-        # Beside L1's typed list, which cannot hold Fn::If.
+        # Beside L1's typed lists, which cannot hold Fn::If. A shadow's weight is its part of the production variant's.
+        answering, shadowing = variant(CHALLENGER, challenger, 0), variant(CHALLENGER, challenger, 1)
         config.add_property_override(
-            "ProductionVariants",
-            [
-                variant(VARIANT, live, 9),
-                {"Fn::If": [self._is_ab.logical_id, variant(CHALLENGER, challenger, 1), {"Ref": "AWS::NoValue"}]},
-            ],
+            "ProductionVariants", [variant(VARIANT, live, 1), only_if(self._experiment.is_ab, answering)]
         )
+        config.add_property_override("ShadowProductionVariants", only_if(self._experiment.is_shadow, [shadowing]))
         config.data_capture_config = self._data_capture()
         return _retained_when_replaced(config, self._is_live)
 
@@ -223,28 +194,28 @@ class EndpointStack(cdk.Stack):
             "WaitIntervalInSeconds": _CANARY_SECONDS,
         }
         at_once = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+        guarded = {
+            "BlueGreenUpdatePolicy": {
+                "TrafficRoutingConfiguration": cdk.Fn.condition_if(self._is_canary.logical_id, canary, at_once),
+                "TerminationWaitInSeconds": BAKE_SECONDS,
+                "MaximumExecutionTimeoutInSeconds": _DEPLOYMENT_SECONDS,
+            },
+            "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm.alarm_name} for alarm in self.alarms]},
+        }
+        properties = ("DataCaptureConfig", "DesiredWeight")
         endpoint = sagemaker.CfnEndpoint(
             self,
             f"{self._prefix}Endpoint",
             endpoint_name=self.endpoint_name,
             endpoint_config_name=config.attr_endpoint_config_name,
-            deployment_config=sagemaker.CfnEndpoint.DeploymentConfigProperty(
-                blue_green_update_policy=sagemaker.CfnEndpoint.BlueGreenUpdatePolicyProperty(
-                    traffic_routing_configuration=cdk.Token.as_any(
-                        cdk.Fn.condition_if(self._is_canary.logical_id, canary, at_once)
-                    ),
-                    termination_wait_in_seconds=BAKE_SECONDS,
-                    maximum_execution_timeout_in_seconds=_DEPLOYMENT_SECONDS,
-                ),
-                auto_rollback_configuration=sagemaker.CfnEndpoint.AutoRollbackConfigProperty(
-                    alarms=[sagemaker.CfnEndpoint.AlarmProperty(alarm_name=alarm.alarm_name) for alarm in self.alarms]
-                ),
+            deployment_config=cdk.Token.as_any(
+                cdk.Fn.condition_if(self._is_guarded.logical_id, guarded, cdk.Aws.NO_VALUE)
             ),
             # Else every promotion would set a scaled-out endpoint back to one instance.
             retain_all_variant_properties=True,
-            # ... but a changed share of captured requests shall take effect.
+            # ... but a changed share of captured requests shall take effect, and a variant's part of the traffic.
             exclude_retained_variant_properties=[
-                sagemaker.CfnEndpoint.VariantPropertyProperty(variant_property_type="DataCaptureConfig")
+                sagemaker.CfnEndpoint.VariantPropertyProperty(variant_property_type=name) for name in properties
             ],
         )
         endpoint.cfn_options.condition = self._is_live

@@ -18,6 +18,11 @@ def live_package_parameter(kind: str) -> str:
     return f"/iops-insights/{kind}/live-package"
 
 
+def experiment_parameter(kind: str) -> str:
+    """The SSM parameter that tells the API which devices meet the challenger."""
+    return f"/iops-insights/{kind}/experiment"
+
+
 def sagemaker_arn(stack: cdk.Stack, resource: str, name: str) -> str:
     return stack.format_arn(service="sagemaker", resource=resource, resource_name=name)
 

@@ -8,6 +8,7 @@ from stacks.names import (
     KINDS,
     endpoint_arn,
     endpoint_stack_name,
+    experiment_parameter,
     generated_arns,
     live_package_parameter,
     package_group_name,
@@ -107,9 +108,8 @@ def _scaling_permissions(stack: cdk.Stack, settings: Settings) -> list[Permissio
 
 def _stack_permissions(stack: cdk.Stack) -> list[Permission]:
     parameters = [
-        stack.format_arn(
-            service="ssm", resource="parameter", resource_name=live_package_parameter(kind).removeprefix("/")
-        )
+        stack.format_arn(service="ssm", resource="parameter", resource_name=parameter(kind).removeprefix("/"))
+        for parameter in (live_package_parameter, experiment_parameter)
         for kind in KINDS
     ]
     producers = [stack_arn(stack, name) for name in ("IopsData", "IopsTraining")]

@@ -17,10 +17,17 @@ def only(template: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return found
 
 
+def guarded(template: Mapping[str, Any]) -> dict[str, Any]:
+    """The deployment's guardrails: everywhere but where the variants change (test_experiment_parameters.py)."""
+    condition, guardrails, nothing = only(template, "AWS::SageMaker::Endpoint")["DeploymentConfig"]["Fn::If"]
+    assert (condition, nothing) == ("IsGuarded", {"Ref": "AWS::NoValue"})
+    found: dict[str, Any] = guardrails
+    return found
+
+
 def alarms(template: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The alarms that the endpoint's deployment names, by logical id."""
-    named = only(template, "AWS::SageMaker::Endpoint")["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
-    ids = [alarm["AlarmName"]["Ref"] for alarm in named]
+    ids = [alarm["AlarmName"]["Ref"] for alarm in guarded(template)["AutoRollbackConfiguration"]["Alarms"]]
     return {name: template["Resources"][name]["Properties"] for name in ids}
 
 
@@ -32,7 +39,7 @@ def seconds_to_alarm(alarm: Mapping[str, Any]) -> int:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_roll_back_alarm_can_ring_within_the_bake_and_within_the_canarys_wait(templates: Templates, stack: str):
-    policy = only(templates[stack], "AWS::SageMaker::Endpoint")["DeploymentConfig"]["BlueGreenUpdatePolicy"]
+    policy = guarded(templates[stack])["BlueGreenUpdatePolicy"]
     _, canary, at_once = policy["TrafficRoutingConfiguration"]["Fn::If"]
 
     found = alarms(templates[stack])
