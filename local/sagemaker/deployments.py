@@ -110,7 +110,7 @@ class Endpoints:
             reason = None
             try:
                 for name, change in wanted.items():
-                    variant = fleet.variants[name] if fleet else None
+                    variant = fleet.named(name) if fleet else None
                     if variant is not None:
                         variant.weight = float(change.get("DesiredWeight", variant.weight))
                         variant.resize(int(change.get("DesiredInstanceCount", variant.desired)))
@@ -141,7 +141,7 @@ class Endpoints:
 
     def _serving(self) -> list[VariantFleet]:
         fleets = (fleet for record in self._service.store.all(KIND) for fleet, _ in self.live(record).routes)
-        return [variant for fleet in fleets for variant in fleet.variants.values()]
+        return [variant for fleet in fleets for variant in fleet.everything()]
 
     def _run(self, record: Record, work: Callable[[], None]) -> None:
         """One change of an endpoint at a time, in its own thread."""
@@ -237,9 +237,10 @@ def retained(old: Fleet, request: Mapping[str, Any]) -> Retained:
     if not request.get("RetainAllVariantProperties"):
         return Retained({}, {}, None)
     excluded = {entry["VariantPropertyType"] for entry in request.get("ExcludeRetainedVariantProperties", [])}
+    variants = old.everything()
     return Retained(
-        {} if "DesiredInstanceCount" in excluded else {name: variant.desired for name, variant in old.variants.items()},
-        {} if "DesiredWeight" in excluded else {name: variant.weight for name, variant in old.variants.items()},
+        {} if "DesiredInstanceCount" in excluded else {variant.name: variant.desired for variant in variants},
+        {} if "DesiredWeight" in excluded else {variant.name: variant.weight for variant in variants},
         None if "DataCaptureConfig" in excluded else old.capture,
     )
 
@@ -260,7 +261,14 @@ def steps(deployment: Mapping[str, Any], old: Fleet) -> list[tuple[float, float]
 
 
 def share_of(size: Mapping[str, Any], old: Fleet) -> float:
-    """The part of the capacity that a CanarySize or LinearStepSize names."""
+    """The part of the traffic for a CanarySize or LinearStepSize: its part of the endpoint's capacity."""
     if size["Type"] == "CAPACITY_PERCENT":
         return float(size["Value"]) / 100
     return float(size["Value"]) / max(1, sum(variant.desired for variant in old.variants.values()))
+
+
+def largest_share_of(size: Mapping[str, Any], old: Fleet) -> float:
+    """Its part of the capacity of the variant with fewest instances."""
+    if size["Type"] == "CAPACITY_PERCENT":
+        return float(size["Value"]) / 100
+    return float(size["Value"]) / max(1, min(variant.desired for variant in old.variants.values()))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from local.sagemaker import endpoint_configs
-from local.sagemaker.deployments import KIND, Live, share_of
+from local.sagemaker.deployments import KIND, Live, largest_share_of
 from local.sagemaker.errors import SageMakerError, not_on_the_laptop, validation
 from local.sagemaker.fleet import VariantFleet
 from local.sagemaker.service import Service
@@ -46,22 +46,33 @@ def update_endpoint(service: Service, scope: Scope, request: dict[str, Any]) -> 
     if deployment is None:
         last = record.body.get("LastDeploymentConfig", {}) if request.get("RetainDeploymentConfig") else {}
         deployment = last
-    _check_deployment(service, record, deployment)
+    _check_deployment(service, record, config, deployment)
     _begin(service, record)
     service.endpoints.update(record, request, deployment)
     return {"EndpointArn": record.arn}
 
 
-def _check_deployment(service: Service, record: Record, deployment: Mapping[str, Any]) -> None:
-    """A canary or step is at most half of the capacity, so one instance cannot have one of one instance."""
+def _check_deployment(service: Service, record: Record, config: Record, deployment: Mapping[str, Any]) -> None:
+    """A canary or step is at most half of each variant's capacity, so one instance cannot have one of one instance.
+
+    Guardrails exclude a change of the variants (guide, "Exclusions"); how SageMaker words its refusal is not documented.
+    """
     if "RollingUpdatePolicy" in deployment:
         raise not_on_the_laptop("a rolling deployment")
+    fleet = service.endpoints.live(record).current
+    if fleet is None:
+        return
+    names = {variant["VariantName"] for variant in config.body["ProductionVariants"]}
+    if deployment and names != set(fleet.variants):
+        raise validation(
+            "With a DeploymentConfig the new endpoint configuration must have the variant names of the old one: "
+            f"{', '.join(sorted(fleet.variants))}, not {', '.join(sorted(names))}."
+        )
     routing = deployment.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
     member = {"CANARY": "CanarySize", "LINEAR": "LinearStepSize"}.get(routing.get("Type", ""))
-    fleet = service.endpoints.live(record).current
-    if member is None or fleet is None:
+    if member is None:
         return
-    if member not in routing or share_of(routing[member], fleet) > LARGEST_STEP:
+    if member not in routing or largest_share_of(routing[member], fleet) > LARGEST_STEP:
         raise validation(f"{member} must be at most 50 percent of the variant's instance count.")
 
 
@@ -84,7 +95,7 @@ def update_weights_and_capacities(service: Service, scope: Scope, request: dict[
     _refuse_busy(record)
     fleet = service.endpoints.live(record).current
     for name, change in wanted.items():
-        if fleet is None or name not in fleet.variants:
+        if fleet is None or fleet.named(name) is None:
             raise validation(f'Variant "{name}" does not exist in endpoint "{record.arn}".')
         if "ServerlessUpdateConfig" in change:
             raise not_on_the_laptop("a serverless variant")

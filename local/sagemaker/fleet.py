@@ -235,6 +235,9 @@ class Fleet:
     def everything(self) -> list[VariantFleet]:
         return [*self.variants.values(), *self.shadows.values()]
 
+    def named(self, name: str) -> VariantFleet | None:
+        return self.variants.get(name) or self.shadows.get(name)
+
     def start(self) -> None:
         """Every variant at once; raises the first reason why one is not healthy."""
         self._side_by_side(VariantFleet.grow)

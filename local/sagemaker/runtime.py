@@ -93,7 +93,7 @@ def _asked(service: Service, record: Record, target: str | None, headers: Mappin
         if answer is not None or live.serves_with(fleet):
             break
     for shadow in fleet.shadows.values():
-        if random.random() < shadow.weight / max(variant.weight, shadow.weight):
+        if random.random() * variant.weight < shadow.weight:  # its part of the production variant's weight
             _shadow_threads.submit(_shadow, service, fleet, shadow, headers, body)
     return Asked(fleet, variant, answer)
 

@@ -261,8 +261,8 @@ def test_a_canary_of_more_than_half_is_refused(toy):
         toy.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config, DeploymentConfig=deployment)
 
 
-def resize(toy: Any, name: str, count: int) -> dict[str, Any]:
-    change = {"VariantName": "live", "DesiredInstanceCount": count}
+def resize(toy: Any, name: str, count: int, variant: str = "live") -> dict[str, Any]:
+    change = {"VariantName": variant, "DesiredInstanceCount": count}
     toy.sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=[change])
     settled: dict[str, Any] = toy.settled(name)
     return settled
@@ -311,21 +311,48 @@ def test_variants_share_the_traffic_by_weight_and_can_be_named(toy):
         toy.invoke(name, TargetVariant="c")
 
 
+def test_a_variant_without_weight_answers_those_alone_who_name_it(toy):
+    name = serving(toy)
+    challenger = {"VariantName": "challenger", "ModelName": toy.model("C"), "InitialVariantWeight": 0.0}
+    update(toy, name, toy.config({"ModelName": toy.model("1")}, challenger))
+    assert {toy.invoke(name)["variant"] for _ in range(20)} == {"live"}
+    assert toy.invoke(name, TargetVariant="challenger")["version"] == "C"
+
+
+def test_guardrails_exclude_a_change_of_the_variants(toy):
+    name = serving(toy)
+    config = toy.config({"ModelName": toy.model("1")}, {"VariantName": "challenger", "ModelName": toy.model("C")})
+    with pytest.raises(ClientError, match="must have the variant names of the old one: live, not challenger, live"):
+        toy.sagemaker.update_endpoint(
+            EndpointName=name, EndpointConfigName=config, DeploymentConfig=policy("ALL_AT_ONCE")
+        )
+    assert update(toy, name, config)["EndpointConfigName"] == config
+
+
+def shadow_of(model: str) -> dict[str, Any]:
+    given = {"VariantName": "shadow", "ModelName": model, "InstanceType": "ml.m5.large"}
+    return {**given, "InitialInstanceCount": 1, "InitialVariantWeight": 1.0}
+
+
+def test_a_shadow_needs_exactly_one_production_variant(toy):
+    variants = [{"VariantName": name, "ModelName": toy.model()} for name in ("a", "b")]
+    with pytest.raises(ClientError, match="exactly one production and one shadow variant"):
+        toy.config(*variants, ShadowProductionVariants=[shadow_of(toy.model("S"))])
+
+
 def test_a_shadow_variant_gets_the_requests_and_answers_nobody(toy):
-    shadow = {"VariantName": "shadow", "ModelName": toy.model("S"), "InstanceType": "ml.m5.large"}
-    capture = capture_config(toy)
-    config = toy.config(
-        {"ModelName": toy.model("1")},
-        ShadowProductionVariants=[{**shadow, "InitialInstanceCount": 1, "InitialVariantWeight": 1.0}],
-        DataCaptureConfig=capture,
-    )
-    name = create(toy, config)
-    toy.settled(name)
+    name = serving(toy, ShadowProductionVariants=[shadow_of(toy.model("S"))], DataCaptureConfig=capture_config(toy))
     assert {toy.invoke(name)["version"] for _ in range(3)} == {"1"}
+    with pytest.raises(ClientError, match="Variant shadow was not found"):
+        toy.invoke(name, TargetVariant="shadow")
     prefix = f"captured/{name}/shadow/"
     lines = toy.until(lambda: captured_lines(toy, prefix), lambda found: len(found) == 3)
     outputs = [json.loads(line["captureData"]["endpointOutput"]["data"]) for line in lines]
     assert {output["version"] for output in outputs} == {"S"}
+    assert toy.until(lambda: total(toy, name, "Invocations", variant="shadow"), lambda count: count >= 3) == 3
+    resize(toy, name, 2, variant="shadow")
+    [described] = toy.sagemaker.describe_endpoint(EndpointName=name)["ShadowProductionVariants"]
+    assert described["CurrentInstanceCount"] == 2
 
 
 def capture_config(toy: Any) -> dict[str, Any]:
@@ -355,6 +382,20 @@ def test_captured_requests_lie_in_s3_as_aws_lays_them_out(toy):
     assert toy.sagemaker.describe_endpoint(EndpointName=name)["DataCaptureConfig"]["CaptureStatus"] == "Started"
 
 
+def total(toy: Any, name: str, metric: str, *, statistic: str = "Sum", variant: str = "live") -> float:
+    data = toy.cloud.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/SageMaker",
+        MetricName=metric,
+        Dimensions=[{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": variant}],
+        StartTime=time.time() - 600,
+        EndTime=time.time() + 60,
+        Period=3600,
+        Statistics=[statistic],
+    )["Datapoints"]
+    found: float = sum(datum[statistic] for datum in data)
+    return found
+
+
 def test_invocations_are_counted_in_cloudwatch(toy):
     name = serving(toy, count=2)
     for _ in range(4):
@@ -362,23 +403,11 @@ def test_invocations_are_counted_in_cloudwatch(toy):
     with pytest.raises(toy.runtime.exceptions.ModelError):
         toy.invoke(name, "status 400")
 
-    def total(metric: str, statistic: str = "Sum") -> float:
-        data = toy.cloud.client("cloudwatch").get_metric_statistics(
-            Namespace="AWS/SageMaker",
-            MetricName=metric,
-            Dimensions=[{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": "live"}],
-            StartTime=time.time() - 600,
-            EndTime=time.time() + 60,
-            Period=3600,
-            Statistics=[statistic],
-        )["Datapoints"]
-        return sum(datum[statistic] for datum in data)
-
-    assert toy.until(lambda: total("Invocations"), lambda count: count >= 5) == 5
-    assert total("InvocationsPerInstance") == pytest.approx(2.5)
-    assert total("Invocation4XXErrors") == 1
-    assert total("Invocation5XXErrors") == 0
-    assert total("ModelLatency", "SampleCount") == 5
+    assert toy.until(lambda: total(toy, name, "Invocations"), lambda count: count >= 5) == 5
+    assert total(toy, name, "InvocationsPerInstance") == pytest.approx(2.5)
+    assert total(toy, name, "Invocation4XXErrors") == 1
+    assert total(toy, name, "Invocation5XXErrors") == 0
+    assert total(toy, name, "ModelLatency", statistic="SampleCount") == 5
 
 
 def test_a_deleted_endpoint_is_gone_and_so_are_its_processes(toy):
