@@ -43,17 +43,17 @@ def hurried_client(
 
 
 def _made(service: str, config: Config) -> Any:
-    session = _session()
-    session.get_component("data_loader").services.add(service)
-    return session.create_client(service, config=config)
+    made = session()
+    made.get_component("data_loader").services.add(service)
+    return made.create_client(service, config=config)
 
 
 @cache
-def _session() -> Session:
+def session() -> Session:
     """One for all clients: it holds the credentials, and what it has read of botocore's data."""
-    session = Session()
-    session.register_component("data_loader", _Loader())
-    return session
+    made = Session()
+    made.register_component("data_loader", _Loader())
+    return made
 
 
 class _Loader(Loader):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 from aws_lambda_powertools import Logger, Metrics
@@ -11,20 +11,24 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from insights.experiments import CHALLENGER, LIVE
 from lambdas.api.application import Api
 from lambdas.api.caller import Caller
 from lambdas.api.client_limit import ClientLimit
 from lambdas.clients import hurried_client
 from lambdas.environment import read_environment
 from lambdas.metric_names import METRICS_NAMESPACE
+from lambdas.parameters import parameter_value
 from lambdas.predict.asking_again import BUDGET_SECONDS, CONNECT_SECONDS, READ_SECONDS
 from lambdas.predict.circuit import Circuit
+from lambdas.predict.experiment import ExperimentNote
 from lambdas.predict.model_endpoint import ModelEndpoint
 from lambdas.predict.predict import NOT_STORED, Parts, PredictEnvironment, predict, predict_items
 from lambdas.predict.predictions import Predictions
 from lambdas.predict.request import PredictionRequest, parse_body
 from lambdas.predict.telemetry import Telemetry
 
+KINDS: Final = ("risk", "performance")
 # A table's call ends within 2 x (1 + 1) s. At worst there are five waits for one (the caller's count, the window's pages
 # and the alerts side by side, the alerts again, the store; a second page is rare) and the endpoint's 1.8 s: before the
 # function's 25 s and API Gateway's 29 s. A hundred items have thirteen rounds of windows and four of the store.
@@ -52,7 +56,8 @@ def api() -> Api:
     limit = ClientLimit(environment.requests_table_name, environment.client_requests_per_minute, dynamodb)
     made = Api(allowed_origins=environment.allowed_origins, metrics=metrics, limit=limit)
 
-    circuits = {kind: Circuit() for kind in ("risk", "performance")}
+    circuits = {kind: {variant: Circuit() for variant in (LIVE, CHALLENGER)} for kind in KINDS}
+    experiments = {kind: ExperimentNote(partial(parameter_value, environment.experiment_of(kind))) for kind in KINDS}
 
     def parts(kind: str, *, many: bool) -> Parts:
         client = hurried_client("sagemaker-runtime", **(ITEMS_CLIENT if many else ENDPOINT_CLIENT))
@@ -65,7 +70,8 @@ def api() -> Api:
                 budget_seconds=ITEMS_BUDGET_SECONDS if many else BUDGET_SECONDS,
             ),
             predictions=Predictions(environment.predictions_table_name, environment.prediction_days, dynamodb),
-            circuit=circuits[kind],
+            circuits=circuits[kind],
+            experiment=experiments[kind],
         )
 
     def answer(kind: str, caller: Caller) -> dict[str, Any]:

@@ -46,6 +46,8 @@ _CODES = {
     "InternalDependencyException": (Failure.DOWN, _DOWN),
     "503": (Failure.DOWN, _DOWN),
 }
+_INVALID = ("ValidationError", "ValidationException")
+_JSON = "application/json"
 _NO_CONNECTION = (NotConnected, HTTPClientError, IncompleteReadError)
 
 
@@ -88,9 +90,10 @@ class ModelEndpoint:
     fraction: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
 
-    def ask(self, kind: str, instances: Sequence[str]) -> ModelAnswer:
-        """One call for all windows, each given as the JSON text of an Instance."""
-        text, variant = self._answer(request_body(instances))
+    def ask(self, kind: str, instances: Sequence[str], target: str | None = None) -> ModelAnswer:
+        """One call for all windows, each given as the JSON text of an Instance; to the variant `target` if there is one
+        of that name, else to whom SageMaker chooses."""
+        text, variant = self._answer(request_body(instances), target)
         try:
             answer = json.loads(text, parse_constant=_refuse_constant)
             predictions, version = list(answer["predictions"]), str(answer["model_version"])
@@ -103,20 +106,28 @@ class ModelEndpoint:
                 retry_after_seconds=_GARBLED_SECONDS,
             ) from error
 
-    def _answer(self, body: str) -> tuple[bytes, str | None]:
+    def _answer(self, body: str, target: str | None) -> tuple[bytes, str | None]:
         deadline = self.clock() + min(self.budget_seconds, self.remaining_seconds())
         failures = 0
         while True:
             try:
-                return self._call(body)
+                return self._call(body, target)
             except (ClientError, *_NO_CONNECTION) as error:
                 failures += 1
                 self._wait_or_give_up(error, failures, deadline - self.clock())
 
-    def _call(self, body: str) -> tuple[bytes, str | None]:
-        response = self.sagemaker_runtime.invoke_endpoint(
-            EndpointName=self.name, ContentType="application/json", Accept="application/json", Body=body
-        )
+    def _call(self, body: str, target: str | None) -> tuple[bytes, str | None]:
+        """A variant that has just gone (its experiment ended less than a minute ago) is a ValidationError, as an endpoint
+        that is missing: the call without a name tells which it was."""
+        request = {"EndpointName": self.name, "ContentType": _JSON, "Accept": _JSON, "Body": body}
+        try:
+            named = {**request, "TargetVariant": target} if target else request
+            response = self.sagemaker_runtime.invoke_endpoint(**named)
+        except ClientError as error:
+            if target is None or error_code(error) not in _INVALID:
+                raise
+            logger.warning("no such variant", extra={"endpoint": self.name, "variant": target})
+            response = self.sagemaker_runtime.invoke_endpoint(**request)
         return response["Body"].read(), response.get("InvokedProductionVariant")
 
     def _wait_or_give_up(self, error: Exception, failures: int, remaining_seconds: float) -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from insights.experiments import LIVE
 from insights.explanations import explained
 from insights.feature_table import WINDOW_ROWS
 from insights.schema import timestamp_text
 from lambdas.api.problems import Problem, TooFewInsights, UnknownDevice
 from lambdas.predict.circuit import Circuit
+from lambdas.predict.experiment import Experiment, ExperimentNote, no_experiment
 from lambdas.predict.model_endpoint import Instance, ModelAnswer, ModelEndpoint
 from lambdas.predict.predictions import Predictions
 from lambdas.predict.request import PredictionRequest
 from lambdas.predict.telemetry import Telemetry, Window, within_window
+from lambdas.predict.variants import Told, told_by_variants
 
 # Medians, slopes and variances of fewer rows say nothing about where a device is heading.
 FEWEST_ROWS = 3
@@ -33,11 +36,16 @@ class PredictEnvironment:
     requests_table_name: str
     client_requests_per_minute: int
     allowed_origins: str
+    risk_experiment_parameter: str
+    performance_experiment_parameter: str
     prediction_days: int = 400
     last_alert_index_name: str = "last-alert"
 
     def endpoint_of(self, kind: str) -> str:
         return self.risk_endpoint_name if kind == "risk" else self.performance_endpoint_name
+
+    def experiment_of(self, kind: str) -> str:
+        return self.risk_experiment_parameter if kind == "risk" else self.performance_experiment_parameter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +55,9 @@ class Parts:
     telemetry: Telemetry
     endpoint: ModelEndpoint
     predictions: Predictions
-    circuit: Circuit
+    circuits: Mapping[str, Circuit]
+    """By variant: a challenger that is down closes the way to nobody else."""
+    experiment: ExperimentNote = field(default_factory=no_experiment)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     new_suffix: Callable[[], str] = lambda: secrets.token_hex(4)
 
@@ -76,42 +86,53 @@ def predict_items(
 
 
 def _outcomes(kind: str, requests: Sequence[PredictionRequest], parts: Parts) -> list[dict[str, Any] | Problem]:
-    """All windows side by side, then one call to the endpoint for those there are, then one store of its answers."""
+    """All windows side by side, then one call to each variant that is to answer, then one store of the answers."""
+    experiment = parts.experiment.begin()
     distinct = list(dict.fromkeys(requests))
     read = parts.telemetry.side_by_side(lambda request: _window_or_problem(request, parts.telemetry), distinct)
     found = dict(zip(distinct, read, strict=True))
     windows = [found[request] for request in requests]
     asked = [window for window in windows if isinstance(window, Window)]
-    answers = iter(_answers(kind, asked, parts) if asked else ())
+    answers = iter(_answers(kind, asked, parts, experiment()) if asked else ())
     return [next(answers) if isinstance(window, Window) else window for window in windows]
 
 
-def _answers(kind: str, windows: Sequence[Window], parts: Parts) -> list[dict[str, Any]]:
+def _answers(
+    kind: str, windows: Sequence[Window], parts: Parts, experiment: Experiment | None
+) -> list[dict[str, Any] | Problem]:
+    def ask(variant: str | None, texts: Sequence[str]) -> ModelAnswer:
+        return parts.circuits[variant or LIVE].call(lambda: parts.endpoint.ask(kind, texts, variant))
+
     instances = [Instance(window.rows, window.last_alert_at).to_json() for window in windows]
-    told = parts.circuit.call(lambda: parts.endpoint.ask(kind, instances))
+    variants = [experiment and experiment.variant_of(window.rows[-1].device_id) for window in windows]
+    told = told_by_variants(ask, variants, instances)
     predicted_at = parts.now()
-    answers = [
-        _answer(kind, window, prediction, told, predicted_at, parts.new_suffix(), instance)
-        for window, prediction, instance in zip(windows, told.predictions, instances, strict=True)
+    outcomes = [
+        one if isinstance(one, Problem) else _answer(kind, window, one, predicted_at, parts.new_suffix(), instance)
+        for window, one, instance in zip(windows, told, instances, strict=True)
     ]
-    newest = [window.rows[-1] for window in windows]
+    answered = [
+        (outcome, window.rows[-1])
+        for outcome, window in zip(outcomes, windows, strict=True)
+        if not isinstance(outcome, Problem)
+    ]
+    answers, newest = [answer for answer, _ in answered], [row for _, row in answered]
     unstored = parts.predictions.store(answers, newest=newest, predicted_at=predicted_at)
     for answer in answers:
         if answer["prediction_id"] in unstored:
             answer["warnings"].append(NOT_STORED)
-    return answers
+    return outcomes
 
 
 def _answer(
     kind: str,
     window: Window,
-    prediction: dict[str, Any],
-    told: ModelAnswer,
+    told: Told,
     predicted_at: datetime,
     suffix: str,
     instance: str,
 ) -> dict[str, Any]:
-    recent = within_window(window.rows)
+    recent, prediction = within_window(window.rows), told.prediction
     speaks_for = f"{prediction['risk_level']} risk" if kind == "risk" else "a good score"
     contributions, explanation = explained(prediction.get("contributions", []), recent, answer=speaks_for)
     return {

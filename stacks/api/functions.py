@@ -1,5 +1,7 @@
 """The Lambdas behind the API, each with the permissions of its own routes and no others."""
 
+from collections.abc import Mapping
+
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
@@ -7,7 +9,14 @@ from constructs import Construct
 
 from stacks.data_stack import LAST_ALERT_INDEX, DataStack
 from stacks.functions import CodeMaker, InsightFunction
-from stacks.names import KINDS, endpoint_arn, live_package_parameter, package_group_name, sagemaker_arn
+from stacks.names import (
+    KINDS,
+    endpoint_arn,
+    experiment_parameter,
+    live_package_parameter,
+    package_group_name,
+    sagemaker_arn,
+)
 from stacks.permissions import Permission, allow
 from stacks.settings import Settings
 
@@ -59,6 +68,7 @@ class ApiFunctions(Construct):
         """Reads windows, asks the endpoint, keeps the answers."""
         table, predictions = self._data.insights_table, self._data.predictions_table
         stack, settings = cdk.Stack.of(self), self._settings
+        experiments = {f"{kind.upper()}_EXPERIMENT_PARAMETER": experiment_parameter(kind) for kind in KINDS}
         return self._answering(
             "predict",
             seconds=25,
@@ -69,8 +79,10 @@ class ApiFunctions(Construct):
                 "PREDICTIONS_TABLE_NAME": predictions.table_name,
                 "PREDICTION_DAYS": str(settings.prediction_days),
                 **_endpoint_names(settings),
+                **experiments,
             },
             permissions=[
+                allow(["ssm:GetParameter"], _parameter_arns(stack, experiments)),
                 allow(["dynamodb:Query"], [table.table_arn, f"{table.table_arn}/index/{LAST_ALERT_INDEX}"]),
                 allow(["dynamodb:PutItem", "dynamodb:BatchWriteItem"], [predictions.table_arn]),
                 allow(["sagemaker:InvokeEndpoint"], _endpoint_arns(stack, settings)),
@@ -123,13 +135,7 @@ class ApiFunctions(Construct):
                     [sagemaker_arn(stack, "model-package", f"{package_group_name(kind)}/*") for kind in KINDS],
                     because="Any version of the group may be the live one.",
                 ),
-                allow(
-                    ["ssm:GetParameter"],
-                    [
-                        stack.format_arn(service="ssm", resource="parameter", resource_name=name.removeprefix("/"))
-                        for name in parameters.values()
-                    ],
-                ),
+                allow(["ssm:GetParameter"], _parameter_arns(stack, parameters)),
             ],
         )
 
@@ -197,3 +203,10 @@ def _endpoint_names(settings: Settings) -> dict[str, str]:
 
 def _endpoint_arns(stack: cdk.Stack, settings: Settings) -> list[str]:
     return [endpoint_arn(stack, settings.endpoint_name(kind)) for kind in KINDS]
+
+
+def _parameter_arns(stack: cdk.Stack, names: Mapping[str, str]) -> list[str]:
+    return [
+        stack.format_arn(service="ssm", resource="parameter", resource_name=name.removeprefix("/"))
+        for name in names.values()
+    ]

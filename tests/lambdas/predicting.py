@@ -10,6 +10,7 @@ from typing import Any
 
 from insights.schema import Insight
 from lambdas.predict.circuit import Circuit
+from lambdas.predict.experiment import ExperimentNote
 from lambdas.predict.model_endpoint import ModelEndpoint
 from lambdas.predict.predict import Parts, predict, predict_items
 from lambdas.predict.predictions import Predictions
@@ -119,6 +120,7 @@ def asked(
     clock: Clock | None = None,
     remaining_seconds: float = 20.0,
     suffixes: Callable[[], str] = lambda: "0a1b2c3d",
+    note: str = "off",
 ) -> dict[str, Any]:
     table, clock = dynamodb or cloud.dynamodb, clock or Clock()
     parts = Parts(
@@ -132,7 +134,8 @@ def asked(
             clock=lambda: clock.now,
         ),
         predictions=Predictions("predictions", 30, table, NO_WAIT),
-        circuit=Circuit(clock=lambda: clock.now),
+        circuits={variant: Circuit(clock=lambda: clock.now) for variant in ("live", "challenger")},
+        experiment=ExperimentNote(lambda: note),
         now=lambda: NOW,
         new_suffix=suffixes,
     )

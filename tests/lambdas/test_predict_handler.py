@@ -25,6 +25,8 @@ VARIABLES = {
     "POWERTOOLS_SERVICE_NAME": "predict",
     "REQUESTS_TABLE_NAME": "requests",
     "CLIENT_REQUESTS_PER_MINUTE": "3000",
+    "RISK_EXPERIMENT_PARAMETER": "/iops-insights/risk/experiment",
+    "PERFORMANCE_EXPERIMENT_PARAMETER": "/iops-insights/performance/experiment",
 }
 
 
@@ -64,6 +66,7 @@ def runtime(cloud: Any, make_insight: Callable[..., Insight], monkeypatch: pytes
     fake = Runtime()
     clients = {"dynamodb": cloud.dynamodb, "sagemaker-runtime": fake}
     monkeypatch.setattr(adapter, "hurried_client", lambda service, **_: clients[service])
+    monkeypatch.setattr(adapter, "parameter_value", lambda name: "off")
     adapter.api.cache_clear()
     return fake
 

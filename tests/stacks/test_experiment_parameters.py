@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from ministack.services.cloudformation import engine
 
+from insights.experiments import CHALLENGER as CHALLENGER_VARIANT
+from insights.experiments import LIVE as LIVE_VARIANT
+
 Templates = Mapping[str, dict[str, Any]]
 LIVE, CHALLENGER = "arn:package/iops-risk/1", "arn:package/iops-risk/2"
 NO_VALUE = object()
@@ -84,15 +87,15 @@ def variants(template: Mapping[str, Any], mode: str, **given: str) -> tuple[dict
 
 
 def test_without_an_experiment_there_is_one_variant(template: dict[str, Any]):
-    assert variants(template, "off") == ({"live": 1}, {})
+    assert variants(template, "off") == ({LIVE_VARIANT: 1}, {})
 
 
 def test_an_ab_challenger_is_a_second_variant_that_only_those_meet_who_name_it(template: dict[str, Any]):
-    assert variants(template, "ab") == ({"live": 1, "challenger": 0}, {})
+    assert variants(template, "ab") == ({LIVE_VARIANT: 1, CHALLENGER_VARIANT: 0}, {})
 
 
 def test_a_shadow_gets_all_that_the_one_production_variant_gets(template: dict[str, Any]):
-    assert variants(template, "shadow") == ({"live": 1}, {"challenger": 1})
+    assert variants(template, "shadow") == ({LIVE_VARIANT: 1}, {CHALLENGER_VARIANT: 1})
 
 
 @pytest.mark.parametrize(("mode", "count"), [("off", 1), ("ab", 2), ("shadow", 2)])
