@@ -1,16 +1,27 @@
-"""The first step of a promotion: may this model go live, and which parameters of its endpoint stack say so."""
+"""The first step of a promotion: may this model go live or challenge the live one, and which parameters of its endpoint
+stack say so."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from lambdas.clients import client
 from lambdas.objects import split_uri
+from lambdas.prepare_promotion.changes import (
+    Change,
+    Golden,
+    check_end,
+    check_start,
+    end_experiment,
+    promote,
+    start_experiment,
+)
 from lambdas.prepare_promotion.history import package_before
 from lambdas.prepare_promotion.promotion_input import InvalidPromotion, PromotionInput, parse_promotion_input
 from lambdas.throttling import error_code
@@ -51,6 +62,7 @@ def prepare_promotion(
     sagemaker: Any = None,
     cloudformation: Any = None,
     s3: Any = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> dict[str, Any]:
     wanted = parse_promotion_input(given)
     sagemaker, s3 = sagemaker or client("sagemaker"), s3 or client("s3")
@@ -59,27 +71,53 @@ def prepare_promotion(
     live = present.get("LivePackage", "")
     if wanted.is_roll_back:
         wanted = replace(wanted, package=package_before(s3, environment.bucket_name, wanted.kind, live))
-    package = _approved_package(sagemaker, wanted, place)
-    target, golden_uri = package["ModelPackageArn"], package["CustomerMetadataProperties"]["golden_uri"]
     endpoint = _endpoint(sagemaker, place.endpoint)
-    shift = traffic_shift(wanted.traffic_shift, endpoint=place.endpoint, instance_count=_instance_count(endpoint))
-    changes = _changes(present, target, shift=shift, golden_digest=_digest(s3, golden_uri))
-    # What is taken back goes at once: its callers are already with the wrong model.
-    back = {name: "all-at-once" if name == "TrafficShift" else present[name] for name in changes}
+    change = _change(wanted, present, place, endpoint, sagemaker=sagemaker, s3=s3, now=now())
+    _check_known(present, change.parameters)
     return {
         "kind": wanted.kind,
+        "action": change.action,
         "stack_name": place.stack,
         "endpoint_name": place.endpoint,
-        "target_package": target,
-        "version": package.get("ModelPackageVersion"),
+        "target_package": change.target_package,
+        "live_after": change.live_after,
         "previous_package": live or None,
         "previous_endpoint_config": endpoint.get("EndpointConfigName"),
-        "golden_uri": golden_uri,
-        "traffic_shift": shift,
-        "parameters": _parameter_list(present, changes),
-        "rollback_parameters": _parameter_list(present, back),
+        "verify": change.verify,
+        "traffic_shift": change.parameters.get("TrafficShift", present.get("TrafficShift")),
+        "experiment": change.experiment,
+        "ends_experiment_first": change.ends_experiment_first,
+        "failed_as": change.failed_as,
+        "parameters": _parameter_list(present, change.parameters),
+        "rollback_parameters": _parameter_list(present, change.back(present)),
         "reason": wanted.reason,
     }
+
+
+def _change(
+    wanted: PromotionInput,
+    present: Mapping[str, str],
+    place: _Place,
+    endpoint: Mapping[str, Any],
+    *,
+    sagemaker: Any,
+    s3: Any,
+    now: datetime,
+) -> Change:
+    live = present.get("LivePackage", "")
+    if wanted.drops_challenger:
+        check_end(present)
+        return end_experiment(present, _golden_uri(sagemaker, live))
+    package = _approved_package(sagemaker, wanted, place)
+    target = package["ModelPackageArn"]
+    golden = Golden(uri=_golden_of(package), digest=_digest(s3, _golden_of(package)))
+    if wanted.challenger:
+        check_start(present, target)
+        return start_experiment(
+            wanted, target, golden, live=live, live_golden_uri=_golden_uri(sagemaker, live), now=now
+        )
+    shift = traffic_shift(wanted.traffic_shift, endpoint=place.endpoint, instance_count=_instance_count(endpoint))
+    return promote(present, target, golden, shift=shift)
 
 
 def traffic_shift(asked: str | None, *, endpoint: str, instance_count: int) -> str:
@@ -126,13 +164,22 @@ def _approved_package(sagemaker: Any, wanted: PromotionInput, place: _Place) -> 
         raise InvalidPromotion(
             field, value, f"the package is {approval}, not Approved; approve it in the model registry or choose another"
         )
-    if not package.get("CustomerMetadataProperties", {}).get("golden_uri"):
+    if not _golden_of(package):
         raise InvalidPromotion(
             field,
             value,
             "the package has no golden_uri in its metadata to verify the endpoint with; register it by a run",
         )
     return package
+
+
+def _golden_of(package: Mapping[str, Any]) -> str:
+    return str(package.get("CustomerMetadataProperties", {}).get("golden_uri", ""))
+
+
+def _golden_uri(sagemaker: Any, package: str) -> str:
+    """Of a package that is live, so that it exists and had one when it was promoted."""
+    return _golden_of(sagemaker.describe_model_package(ModelPackageName=package))
 
 
 def _arn_of_version(sagemaker: Any, version: int, group: str) -> str:
@@ -175,21 +222,12 @@ def _parameters(cloudformation: Any, stack: str) -> dict[str, str]:
     return {entry["ParameterKey"]: entry.get("ParameterValue", "") for entry in described.get("Parameters", [])}
 
 
-def _changes(present: Mapping[str, str], target: str, *, shift: str, golden_digest: str) -> dict[str, str]:
-    """A challenger that becomes the live model is no challenger any more. Of a model that is live already nothing
-    changes: another way of shifting traffic alone would be an update of an endpoint to its own configuration, which
-    SageMaker refuses."""
-    changes = {"LivePackage": target}
-    if present.get("LivePackage") != target:
-        changes |= {"GoldenDigest": golden_digest, "TrafficShift": shift}
-    if present.get("ChallengerPackage") == target:
-        changes |= {"ChallengerPackage": "", "ChallengerMode": "off"}
+def _check_known(present: Mapping[str, str], changes: Mapping[str, str]) -> None:
     unknown = [name for name in changes if name not in present]
     if unknown:
         raise StackMissing(
             f"the endpoint's stack has no parameter {unknown[0]}; deploy the present version of the stack"
         )
-    return changes
 
 
 def _parameter_list(present: Mapping[str, str], changes: Mapping[str, str]) -> list[dict[str, Any]]:

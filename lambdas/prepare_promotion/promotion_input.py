@@ -1,5 +1,6 @@
-"""What a person types to promote a model: {"kind": "risk", "version": 3}, or to go back: {"kind": "risk", "version":
-"previous"}."""
+"""What a person types to promote a model: {"kind": "risk", "version": 3}; to go back: {"kind": "risk", "version":
+"previous"}; to try one on some devices: {"kind": "risk", "version": 4, "challenger": "ab", "share": 10}; and to end that:
+{"kind": "risk", "drop_challenger": true}."""
 
 from __future__ import annotations
 
@@ -9,7 +10,19 @@ from dataclasses import dataclass
 KINDS = ("risk", "performance")
 TRAFFIC_SHIFTS = ("canary", "all-at-once")
 PREVIOUS = "previous"
-_KNOWN = ("kind", "version", "model_package_arn", "reason", "requested_by", "traffic_shift")
+MODES = ("ab", "shadow")
+DEFAULT_SHARE_PERCENT, MOST_SHARE_PERCENT = 10, 50
+_KNOWN = (
+    "kind",
+    "version",
+    "model_package_arn",
+    "reason",
+    "requested_by",
+    "traffic_shift",
+    "challenger",
+    "share",
+    "drop_challenger",
+)
 # Said to Step Functions, not to this app: the console's prefilled comment, and the link to a starting execution.
 _IGNORED = frozenset({"Comment", "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"})
 
@@ -24,7 +37,8 @@ class InvalidPromotion(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class PromotionInput:
-    """One of `version` and `package` is set, or neither where what was live before shall come back."""
+    """One of `version` and `package` is set, or neither where what was live before shall come back, or where an experiment
+    ends. `challenger` is the mode of an experiment that begins, `share_percent` its part of the devices."""
 
     kind: str
     version: int | None
@@ -32,10 +46,13 @@ class PromotionInput:
     traffic_shift: str | None
     reason: str
     requested_by: str
+    challenger: str | None = None
+    share_percent: int = DEFAULT_SHARE_PERCENT
+    drops_challenger: bool = False
 
     @property
     def is_roll_back(self) -> bool:
-        return self.version is None and self.package is None
+        return self.version is None and self.package is None and not self.drops_challenger
 
 
 def parse_promotion_input(given: object) -> PromotionInput:
@@ -47,7 +64,9 @@ def parse_promotion_input(given: object) -> PromotionInput:
     kind = given.get("kind")
     if kind not in KINDS:
         raise InvalidPromotion("kind", kind, f"it must be one of {', '.join(KINDS)}")
-    version, package = _target(given)
+    drops_challenger = _drops_challenger(given)
+    version, package = (None, None) if drops_challenger else _target(given)
+    challenger = _challenger(given)
     shift = given.get("traffic_shift")
     if shift is not None and shift not in TRAFFIC_SHIFTS:
         raise InvalidPromotion("traffic_shift", shift, f"it must be one of {', '.join(TRAFFIC_SHIFTS)}, or left out")
@@ -58,7 +77,49 @@ def parse_promotion_input(given: object) -> PromotionInput:
         traffic_shift=shift,
         reason=_text(given, "reason"),
         requested_by=_text(given, "requested_by"),
+        challenger=challenger,
+        share_percent=_share(given, challenger),
+        drops_challenger=drops_challenger,
     )
+
+
+def _drops_challenger(given: Mapping[str, object]) -> bool:
+    drops = given.get("drop_challenger")
+    if drops is not None and not isinstance(drops, bool):
+        raise InvalidPromotion("drop_challenger", drops, "it must be true, or left out")
+    if drops:
+        for field in ("version", "model_package_arn", "challenger", "share", "traffic_shift"):
+            if given.get(field) is not None:
+                raise InvalidPromotion(field, given[field], "leave it out where the challenger is dropped")
+    return bool(drops)
+
+
+def _challenger(given: Mapping[str, object]) -> str | None:
+    mode = given.get("challenger")
+    if mode is None:
+        return None
+    if not isinstance(mode, str) or mode not in MODES:
+        raise InvalidPromotion("challenger", mode, f"it must be one of {', '.join(MODES)}, or left out")
+    if given.get("version") == PREVIOUS:
+        raise InvalidPromotion("version", PREVIOUS, "name the version that shall be the challenger")
+    if given.get("traffic_shift") is not None:
+        raise InvalidPromotion(
+            "traffic_shift", given["traffic_shift"], "leave it out: a challenger takes over nobody's traffic"
+        )
+    return mode
+
+
+def _share(given: Mapping[str, object], challenger: str | None) -> int:
+    share = given.get("share")
+    if share is None:
+        return DEFAULT_SHARE_PERCENT
+    if challenger != "ab":
+        raise InvalidPromotion("share", share, 'it goes with "challenger": "ab" alone; a shadow sees every request')
+    if isinstance(share, float) and share.is_integer():
+        share = int(share)
+    if not isinstance(share, int) or isinstance(share, bool) or not 1 <= share <= MOST_SHARE_PERCENT:
+        raise InvalidPromotion("share", share, f"it is per cent of the devices, from 1 to {MOST_SHARE_PERCENT}")
+    return share
 
 
 def _text(given: Mapping[str, object], field: str) -> str:

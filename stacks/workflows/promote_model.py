@@ -1,5 +1,5 @@
 """PromoteModel: makes a registered model live by updating its endpoint's stack, takes it back if it is not right, and
-records what came of it.
+records what came of it. In the same way it begins and ends an experiment beside the live model.
 
 A rolled-back endpoint reports InService, so what is live is believed only when the endpoint's configuration is the
 stack's and the endpoint gives the golden answers that were stored with the model.
@@ -20,6 +20,7 @@ from stacks.names import KINDS, endpoint_arn, endpoint_stack_name, generated_arn
 from stacks.permissions import Permission, allow, grant
 from stacks.settings import Settings
 from stacks.workflows.machine import workflow_machine
+from stacks.workflows.nested_promotion import PROMOTE_MODEL, end_experiment, nested_execution_permissions
 from stacks.workflows.promotion_record import PREFIX, PromotionRecord
 from stacks.workflows.replaced import RemoveReplaced
 from stacks.workflows.stack_update import describe_stack, update_stack
@@ -41,7 +42,7 @@ class PromotionParts:
 
 
 class PromoteModel(Construct):
-    """The state machine; its input names a kind and a version or a model package."""
+    """The state machine; docs/promotion.md has its input."""
 
     def __init__(self, scope: Construct, construct_id: str, *, parts: PromotionParts) -> None:
         super().__init__(scope, construct_id)
@@ -56,7 +57,7 @@ class PromoteModel(Construct):
         begin = sfn.Pass.jsonata(self, "Begin", outputs={}, assign=_UNTIL_KNOWN)
         self.state_machine = workflow_machine(
             self,
-            name="PromoteModel",
+            name=PROMOTE_MODEL,
             definition=begin.next(self._prepare).next(self._when_idle(self._put_live(self._check()))),
             settings=parts.settings,
             # A blue/green deployment's limit (endpoint_stack.py) twice, as it may have to be taken back, and as much
@@ -90,6 +91,7 @@ class PromoteModel(Construct):
         status.next(
             choice(self, "IsStackBusy")
             .when(when("$contains($states.input.status, 'IN_PROGRESS')"), busy.next(self._prepare))
+            .when(when("$plan.ends_experiment_first"), self._end_experiment().next(self._prepare))
             .otherwise(update)
         )
         refused = choice(self, "WhyWasUpdateRefused")
@@ -98,6 +100,12 @@ class PromoteModel(Construct):
         refused.otherwise(self._failures.entry)
         update.add_catch(refused, errors=["States.ALL"], assign={"caught": expression(CAUGHT), "update_started": False})
         return status
+
+    def _end_experiment(self) -> sfn.CustomState:
+        """By an execution of its own, with a record of its own. Then the challenger is promoted as any other model."""
+        end = end_experiment(self)
+        self._failures.catch(end)
+        return end
 
     def _put_live(self, check: sfn.CustomState) -> sfn.CustomState:
         """Updates the stack and waits for its end."""
@@ -149,8 +157,8 @@ class PromoteModel(Construct):
             "VerifyEndpoint",
             self._parts.functions["verify_endpoint"],
             expression(
-                """{'endpoint_name': $plan.endpoint_name, 'golden_uri': $plan.golden_uri,
-                'expected_package': $plan.target_package}"""
+                """{'endpoint_name': $plan.endpoint_name, 'golden_uri': $plan.verify.golden_uri,
+                'expected_package': $plan.verify.package, 'variant': $plan.verify.variant}"""
             ),
             timeout=cdk.Duration.minutes(2),
             assign={"verification": expression("$states.result.Payload")},
@@ -190,7 +198,8 @@ class PromoteModel(Construct):
     def _finish(self) -> sfn.IChainable:
         done = self._outcome(
             "WentLive",
-            """{'outcome': $update_started ? 'promoted' : 'unchanged', 'live': $plan.target_package,
+            """{'outcome': $not($update_started) ? 'unchanged' : $plan.action = 'start_experiment' ? 'experiment_started'
+            : $plan.action = 'end_experiment' ? 'experiment_ended' : 'promoted', 'live': $plan.live_after,
             'replaced': $states.input.replaced}""",
         )
         remove = RemoveReplaced(self, "Replaced", suffix="", candidates="[$plan.previous_endpoint_config]")
@@ -248,13 +257,13 @@ class PromoteModel(Construct):
         failed = self._outcome(
             "TakenBack",
             f"""{{'outcome': 'rolled_back', 'live': {_BEFORE}, 'error': 'PromotionRefused',
-            'cause': $plan.target_package & ' was not promoted: ' & $replace($refusal, /[.]$/, '') & '.'
+            'cause': $plan.failed_as & ': ' & $replace($refusal, /[.]$/, '') & '.'
             & {_LIVE_AS_BEFORE}}}""",
         )
         stuck = self._outcome(
             "RollBackFailed",
             """{'outcome': 'roll_back_failed', 'live': null, 'error': 'RollBackFailed',
-            'cause': $plan.target_package & ' must not be live: ' & $refusal & '. Taking it back failed: '
+            'cause': $plan.failed_as & ': ' & $refusal & '. Taking it back failed: '
             & $caught.cause & '. See the events of stack ' & $plan.stack_name
             & ' and run PromoteModel with the version that shall be live.'}""",
         )
@@ -327,6 +336,7 @@ def _permissions(stack: cdk.Stack, parts: PromotionParts) -> list[Permission]:
         ),
         allow(["cloudformation:DescribeStacks"], stacks, because=stack_id),
         allow(["iam:PassRole"], [role], {"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}}),
+        *nested_execution_permissions(stack),
         allow(["sagemaker:DescribeEndpoint"], endpoints),
         allow(
             ["sagemaker:DescribeEndpointConfig", "sagemaker:DeleteEndpointConfig"],

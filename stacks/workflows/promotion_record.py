@@ -22,6 +22,7 @@ _WHO = """($exists($asked.requested_by) ? $asked.requested_by
     : 'not given; CloudTrail has who called StartExecution for ' & $states.context.Execution.Id)"""
 _RECORD = f"""{{'format': 1, 'kind': {_KIND}, 'outcome': $outcome.outcome,
     'from': $exists($plan.previous_package) ? $plan.previous_package : null, 'to': {_TARGET}, 'live': $outcome.live,
+    'experiment': $exists($plan.experiment) ? $plan.experiment : null,
     'is_roll_back': $exists($asked.version) and $asked.version = 'previous',
     'requested_by': {_WHO}, 'reason': $exists($asked.reason) ? $asked.reason : '',
     'started_at': $states.context.Execution.StartTime, 'ended_at': $now(),
@@ -84,7 +85,7 @@ class PromotionRecord(Construct):
             "Promoted",
             outputs=expression(
                 """{'kind': $plan.kind, 'endpoint_name': $plan.endpoint_name, 'stack_name': $plan.stack_name,
-                'live_package': $plan.target_package, 'previous_package': $plan.previous_package,
+                'live_package': $plan.live_after, 'experiment': $plan.experiment, 'previous_package': $plan.previous_package,
                 'status': $outcome.outcome, 'traffic_shift': $plan.traffic_shift, 'verification': $verification,
                 'replaced': $outcome.replaced, 'recorded': $unrecorded = '' ? $recorded : null,
                 'unrecorded': $unrecorded}"""

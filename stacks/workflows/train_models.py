@@ -17,6 +17,7 @@ from stacks.permissions import Permission, allow, grant
 from stacks.workflows.jobs import JobDefaults, processing_input, processing_job
 from stacks.workflows.machine import workflow_machine
 from stacks.workflows.model_branch import model_branch
+from stacks.workflows.nested_promotion import nested_execution_permissions
 from stacks.workflows.steps import (
     JOB_RETRIES,
     Failures,
@@ -320,7 +321,7 @@ class TrainModels(Construct):
             ),
             allow(["s3:PutObject"], [parts.bucket.arn_for_objects("features/splits.json")]),
             allow(["sns:Publish"], [parts.topic.topic_arn]),
-            *nested_execution_permissions(stack, parts.promote_model),
+            *nested_execution_permissions(stack),
         ]
 
 
@@ -346,26 +347,4 @@ def job_permissions(stack: cdk.Stack, jobs_role: iam.IRole) -> list[Permission]:
             [jobs_role.role_arn],
             {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
         ),
-    ]
-
-
-def nested_execution_permissions(stack: cdk.Stack, machine: sfn.IStateMachine) -> list[Permission]:
-    """What startExecution.sync:2 needs (Manage nested executions)."""
-    executions = stack.format_arn(
-        service="states",
-        resource="execution",
-        resource_name="PromoteModel:*",
-        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-    )
-    rule = stack.format_arn(
-        service="events", resource="rule", resource_name="StepFunctionsGetEventsForStepFunctionsExecutionRule"
-    )
-    return [
-        allow(["states:StartExecution"], [machine.state_machine_arn]),
-        allow(
-            ["states:DescribeExecution", "states:StopExecution"],
-            [executions],
-            because="An execution's name holds its run's id.",
-        ),
-        allow(["events:PutTargets", "events:PutRule", "events:DescribeRule"], [rule]),
     ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -24,7 +25,18 @@ GOLDEN_FILE, GOLDEN_DIGEST = (
     b'{"rows": [], "predictions": []}',
     "13f4ee9587be54192ec63369a4e6bf2cc54ddde5ccd4e73729a46d0dcad49427",
 )
-PARAMETERS = ("LivePackage", "GoldenDigest", "ChallengerPackage", "ChallengerMode", "TrafficShift", "Scaling")
+PARAMETERS = (
+    "LivePackage",
+    "GoldenDigest",
+    "ChallengerPackage",
+    "ChallengerMode",
+    "ChallengerShare",
+    "ChallengerGoldenDigest",
+    "ChallengerSince",
+    "TrafficShift",
+    "Scaling",
+)
+NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 VARIABLES = {
     "RISK_STACK_NAME": "IopsRiskEndpoint",
     "PERFORMANCE_STACK_NAME": "IopsPerformanceEndpoint",
@@ -63,7 +75,9 @@ class Stacks:
         self.parameters: dict[str, dict[str, str]] = {}
 
     def deploy(self, live: str = "", challenger: str = "", mode: str = "off") -> None:
-        values = (live, "digest-of-the-live" if live else "", challenger, mode, "canary", "on")
+        digests = ("digest-of-the-live" if live else "", "digest-of-the-challenger" if challenger else "")
+        since = "2026-02-20T09:00:00.000Z" if challenger else ""
+        values = (live, digests[0], challenger, mode, "10", digests[1], since, "canary", "on")
         self.parameters["IopsRiskEndpoint"] = dict(zip(PARAMETERS, values, strict=True))
         self.parameters["IopsPerformanceEndpoint"] = dict.fromkeys(PARAMETERS, "")
 
@@ -90,7 +104,9 @@ def stacks() -> Stacks:
 
 def prepared(registry: Any, stacks: Stacks, given: object) -> dict[str, Any]:
     s3 = boto3.client("s3", region_name="us-east-1")
-    return prepare_promotion(given, environment=ENVIRONMENT, sagemaker=registry, cloudformation=stacks, s3=s3)
+    return prepare_promotion(
+        given, environment=ENVIRONMENT, sagemaker=registry, cloudformation=stacks, s3=s3, now=lambda: NOW
+    )
 
 
 def by_key(parameters: list[dict[str, Any]]) -> dict[str, Any]:
@@ -103,19 +119,23 @@ def test_the_first_promotion_fills_the_live_package_and_keeps_the_rest(registry:
     plan = prepared(registry, stacks, {"kind": "risk", "version": 1})
     assert plan | {"parameters": None, "rollback_parameters": None} == {
         "kind": "risk",
+        "action": "promote",
         "stack_name": "IopsRiskEndpoint",
         "endpoint_name": "iops-risk-predictor",
         "target_package": f"{GROUP_ARN}/1",
-        "version": 1,
+        "live_after": f"{GROUP_ARN}/1",
         "previous_package": None,
         "previous_endpoint_config": None,
-        "golden_uri": GOLDEN,
+        "verify": {"variant": "live", "package": f"{GROUP_ARN}/1", "golden_uri": GOLDEN},
         "traffic_shift": "all-at-once",
+        "experiment": None,
+        "ends_experiment_first": False,
+        "failed_as": f"{GROUP_ARN}/1 was not promoted",
         "parameters": None,
         "rollback_parameters": None,
         "reason": "",
     }
-    kept = {"ChallengerPackage": True, "ChallengerMode": True, "TrafficShift": "all-at-once", "Scaling": True}
+    kept = {**dict.fromkeys(PARAMETERS[2:], True), "TrafficShift": "all-at-once"}
     assert by_key(plan["parameters"]) == {"LivePackage": f"{GROUP_ARN}/1", "GoldenDigest": GOLDEN_DIGEST, **kept}
     assert by_key(plan["rollback_parameters"]) == {"LivePackage": "", "GoldenDigest": "", **kept}
 
@@ -233,15 +253,108 @@ def test_where_nothing_was_live_before_going_back_is_refused(
         prepared(registry, stacks, {"kind": "risk", "version": "previous"})
 
 
-def test_a_challenger_that_goes_live_is_no_challenger_any_more_until_it_is_taken_back(
-    registry: Any, stacks: Stacks
+@pytest.mark.parametrize("mode", ["ab", "shadow"])
+def test_a_challenger_that_goes_live_ends_its_experiment_first(registry: Any, stacks: Stacks, mode: str) -> None:
+    stacks.deploy(live=f"{GROUP_ARN}/1", challenger=f"{GROUP_ARN}/2", mode=mode)
+    assert prepared(registry, stacks, {"kind": "risk", "version": 2})["ends_experiment_first"] is True
+
+
+def test_another_model_may_go_live_while_an_experiment_runs_on(registry: Any, stacks: Stacks) -> None:
+    stacks.deploy(live=f"{GROUP_ARN}/3", challenger=f"{GROUP_ARN}/2", mode="ab")
+    plan = prepared(registry, stacks, {"kind": "risk", "version": 1})
+    assert plan["ends_experiment_first"] is False
+    assert by_key(plan["parameters"])["ChallengerPackage"] is True
+
+
+START = {"kind": "risk", "version": 2, "challenger": "ab", "share": 25, "reason": "newer"}
+
+
+def test_an_experiment_begins_beside_the_live_model(registry: Any, stacks: Stacks) -> None:
+    stacks.deploy(live=f"{GROUP_ARN}/1")
+    plan = prepared(registry, stacks, START)
+    assert by_key(plan["parameters"]) == {
+        "LivePackage": True,
+        "GoldenDigest": True,
+        "ChallengerPackage": f"{GROUP_ARN}/2",
+        "ChallengerMode": "ab",
+        "ChallengerShare": "25",
+        "ChallengerGoldenDigest": GOLDEN_DIGEST,
+        "ChallengerSince": "2026-03-02T10:00:00.000Z",
+        "TrafficShift": "unguarded",
+        "Scaling": True,
+    }
+    assert by_key(plan["rollback_parameters"]) == {
+        **dict.fromkeys(PARAMETERS, True),
+        "ChallengerPackage": "",
+        "ChallengerMode": "off",
+        "ChallengerShare": "10",
+        "ChallengerGoldenDigest": "",
+        "ChallengerSince": "",
+        "TrafficShift": "unguarded",
+    }
+    assert (plan["action"], plan["live_after"]) == ("start_experiment", f"{GROUP_ARN}/1")
+    assert plan["verify"] == {"variant": "challenger", "package": f"{GROUP_ARN}/2", "golden_uri": GOLDEN}
+    assert plan["experiment"] == {
+        "challenger": f"{GROUP_ARN}/2",
+        "mode": "ab",
+        "share_percent": 25,
+        "since": "2026-03-02T10:00:00.000Z",
+    }
+
+
+def test_a_shadow_cannot_be_asked_so_the_live_model_is(registry: Any, stacks: Stacks) -> None:
+    stacks.deploy(live=f"{GROUP_ARN}/1")
+    plan = prepared(registry, stacks, {"kind": "risk", "version": 2, "challenger": "shadow"})
+    assert plan["verify"] == {"variant": "live", "package": f"{GROUP_ARN}/1", "golden_uri": GOLDEN}
+    assert plan["experiment"]["share_percent"] is None
+
+
+def test_an_experiment_ends_and_leaves_the_live_model(registry: Any, stacks: Stacks) -> None:
+    stacks.deploy(live=f"{GROUP_ARN}/1", challenger=f"{GROUP_ARN}/2", mode="ab")
+    plan = prepared(registry, stacks, {"kind": "risk", "drop_challenger": True, "requested_by": "ana"})
+    assert by_key(plan["parameters"]) == {
+        **dict.fromkeys(PARAMETERS, True),
+        "ChallengerPackage": "",
+        "ChallengerMode": "off",
+        "ChallengerGoldenDigest": "",
+        "ChallengerSince": "",
+        "TrafficShift": "unguarded",
+    }
+    assert by_key(plan["rollback_parameters"])["ChallengerPackage"] == f"{GROUP_ARN}/2"
+    assert (plan["action"], plan["live_after"]) == ("end_experiment", f"{GROUP_ARN}/1")
+    assert plan["experiment"] == {
+        "challenger": f"{GROUP_ARN}/2",
+        "mode": "ab",
+        "share_percent": 10,
+        "since": "2026-02-20T09:00:00.000Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("live", "challenger", "mode", "given", "text"),
+    [
+        (0, 0, "off", START, "no model is live that it could challenge"),
+        (2, 0, "off", START, "it is live already"),
+        (1, 4, "ab", START, "iops-risk/4 is the challenger (ab); end that experiment first"),
+        (1, 2, "shadow", START, "iops-risk/2 is the challenger (shadow)"),
+        (1, 0, "off", {"kind": "risk", "drop_challenger": True}, "no experiment runs"),
+    ],
+)
+def test_what_is_no_experiment_is_refused_with_the_remedy(
+    registry: Any, stacks: Stacks, live: int, challenger: int, mode: str, given: dict[str, Any], text: str
 ) -> None:
-    stacks.deploy(live=f"{GROUP_ARN}/1", challenger=f"{GROUP_ARN}/2", mode="shadow")
-    plan = prepared(registry, stacks, {"kind": "risk", "version": 2})
-    changed = by_key(plan["parameters"])
-    assert (changed["ChallengerPackage"], changed["ChallengerMode"]) == ("", "off")
-    back = by_key(plan["rollback_parameters"])
-    assert (back["ChallengerPackage"], back["ChallengerMode"]) == (f"{GROUP_ARN}/2", "shadow")
+    packages = [f"{GROUP_ARN}/{version}" if version else "" for version in (live, challenger)]
+    stacks.deploy(live=packages[0], challenger=packages[1], mode=mode)
+    with pytest.raises(InvalidPromotion) as refused:
+        prepared(registry, stacks, given)
+    assert text in str(refused.value)
+
+
+def test_a_stack_of_an_older_version_is_named(registry: Any, stacks: Stacks) -> None:
+    stacks.deploy(live=f"{GROUP_ARN}/1")
+    del stacks.parameters["IopsRiskEndpoint"]["ChallengerSince"]
+    with pytest.raises(StackMissing, match="no parameter ChallengerSince; deploy the present version"):
+        prepared(registry, stacks, START)
 
 
 @pytest.mark.parametrize(
@@ -275,6 +388,16 @@ def test_a_version_may_be_written_in_several_ways(registry: Any, stacks: Stacks,
         ({"kind": "risk", "version": 1, "reason": 5}, "field reason"),
         ({"kind": "risk", "version": 1, "requested_by": ["ana"]}, "field requested_by"),
         ({"kind": "risk", "version": 1, "traffic_shift": "linear"}, "it must be one of canary, all-at-once"),
+        ({"kind": "risk", "version": 2, "challenger": "canary"}, "it must be one of ab, shadow"),
+        ({"kind": "risk", "version": "previous", "challenger": "ab"}, "name the version"),
+        ({"kind": "risk", "version": 2, "challenger": "ab", "traffic_shift": "canary"}, "takes over nobody's traffic"),
+        ({"kind": "risk", "version": 2, "share": 10}, "goes with"),
+        ({"kind": "risk", "version": 2, "challenger": "shadow", "share": 10}, "a shadow sees every request"),
+        ({"kind": "risk", "version": 2, "challenger": "ab", "share": 51}, "from 1 to 50"),
+        ({"kind": "risk", "version": 2, "challenger": "ab", "share": 0.5}, "from 1 to 50"),
+        ({"kind": "risk", "version": 2, "challenger": "ab", "share": True}, "from 1 to 50"),
+        ({"kind": "risk", "drop_challenger": "yes"}, "it must be true"),
+        ({"kind": "risk", "drop_challenger": True, "version": 2}, "leave it out where the challenger is dropped"),
         ({"kind": "risk", "version": 9}, "the newest versions are 4 (Approved), 3 (Rejected), 2 (Approved)"),
         ({"kind": "risk", "version": f"{GROUP_ARN}/9"}, "the newest versions are 4 (Approved), 3 (Rejected)"),
         ({"kind": "risk", "version": 3}, "the package is Rejected, not Approved; approve it"),
@@ -310,5 +433,5 @@ def test_the_handler_reads_the_names_from_the_environment(
     clients = {"sagemaker": registry, "cloudformation": stacks, "s3": cloud.s3}
     monkeypatch.setattr("lambdas.prepare_promotion.prepare_promotion.client", clients.__getitem__)
     plan = adapter.handler(event("prepare_promotion"), context)
-    assert plan["version"] == 2
+    assert plan["target_package"] == f"{GROUP_ARN}/2"
     assert plan["reason"] == "back to the model before the firmware update"

@@ -17,6 +17,7 @@ Templates = Mapping[str, dict[str, Any]]
 
 OLD, NEW = "arn:package/iops-risk/1", "arn:package/iops-risk/2"
 ASKED = {"kind": "risk", "version": 2, "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": "parent"}
+EXPERIMENT = {"challenger": NEW, "mode": "ab", "share_percent": 10, "since": "2026-03-02T10:00:00.000Z"}
 RECORD_SCHEMA = json.loads(Path("docs/promotion-record.schema.json").read_text())
 
 
@@ -42,11 +43,16 @@ class World:
     described: list[dict[str, Any]] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     plans: int = 0
+    action: str = "promote"
+    verified: str = "live"
+    is_challenger: bool = False
+    nested_error: str | None = None
+    nested: list[dict[str, Any]] = field(default_factory=list)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def call(self, resource: str, arguments: dict[str, Any]) -> Any:
         """What the task's resource answers, or the error that Step Functions would name."""
-        name = called(resource, arguments).rpartition(":")[2]
+        name = called(resource, arguments).partition(".sync")[0].rpartition(":")[2]
         if "Payload" in arguments:
             return {"Payload": getattr(self, name)(arguments["Payload"])}
         return getattr(self, name)(**arguments)
@@ -60,16 +66,21 @@ class World:
             "traffic_shift": "all-at-once",
             "stack_name": "IopsRiskEndpoint",
             "endpoint_name": "iops-risk-predictor",
+            "action": self.action,
             "target_package": NEW,
+            "live_after": NEW if self.action == "promote" else self.package,
             "previous_package": self.package,
             "previous_endpoint_config": self.live,
-            "golden_uri": "s3://bucket/golden.json",
+            "verify": {"variant": self.verified, "package": NEW, "golden_uri": "s3://bucket/golden.json"},
+            "experiment": None if self.action == "promote" else EXPERIMENT,
+            "ends_experiment_first": self.is_challenger and not self.nested,
+            "failed_as": f"{NEW} was not promoted",
             "parameters": [{"ParameterKey": "LivePackage", "ParameterValue": NEW}],
             "rollback_parameters": [{"ParameterKey": "LivePackage", "ParameterValue": self.package}],
         }
 
     def VerifyEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        assert request["expected_package"] == NEW
+        assert (request["expected_package"], request["variant"]) == (NEW, self.verified)
         if self.verification_error:
             raise Failed("ModelError", self.verification_error)
         return {"matched": self.answers_match, "checked": 32, "worst_difference": 0.3, "reason": "row 4 differs"}
@@ -124,6 +135,13 @@ class World:
             raise Failed("SageMaker.SageMakerException", "Could not find endpoint configuration")
         variants = [{"ModelName": model} for model in self.configs[EndpointConfigName]]
         return {"EndpointConfigName": EndpointConfigName, "ProductionVariants": variants}
+
+    def startExecution(self, StateMachineArn: str, Input: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        assert StateMachineArn.endswith(":stateMachine:PromoteModel")
+        if self.nested_error:
+            raise Failed("States.TaskFailed", self.nested_error)
+        self.nested.append(Input)
+        return {"Output": {"status": "experiment_ended"}}
 
     def deleteEndpointConfig(self, EndpointConfigName: str) -> dict[str, Any]:  # noqa: N802
         self.deleted.append(EndpointConfigName)
@@ -365,3 +383,51 @@ def test_a_record_that_cannot_be_written_undoes_nothing_and_is_said(promote: Pro
     assert output["unrecorded"] == "S3.S3Exception: denied"
     assert world.live == "config-1"
     assert "The record was not written: S3.S3Exception: denied" in cause
+
+
+@pytest.mark.parametrize(
+    ("action", "verified", "outcome"),
+    [("start_experiment", "challenger", "experiment_started"), ("end_experiment", "live", "experiment_ended")],
+)
+def test_an_experiment_that_begins_or_ends_leaves_the_live_model_and_a_record(
+    promote: Promote, action: str, verified: str, outcome: str
+):
+    world = World(action=action, verified=verified)
+
+    output = promote(world)
+
+    assert (output["status"], output["live_package"], output["experiment"]) == (outcome, OLD, EXPERIMENT)
+    assert (record(world)["outcome"], record(world)["live"]) == (outcome, OLD)
+    assert record(world)["experiment"] == EXPERIMENT
+
+
+def test_a_challenger_with_other_answers_than_its_golden_ones_ends_its_experiment(promote: Promote):
+    world = World(action="start_experiment", verified="challenger", answers_match=False)
+
+    error, cause = failure(promote, world)
+
+    assert error == "PromotionRefused"
+    assert f"Live is {OLD}, as before." in cause
+    assert (record(world)["outcome"], record(world)["live"]) == ("rolled_back", OLD)
+
+
+def test_a_challenger_is_promoted_once_its_experiment_has_ended(promote: Promote):
+    world = World(is_challenger=True)
+
+    output = promote(world)
+
+    assert output["status"] == "promoted"
+    [asked] = world.nested
+    assert (asked["kind"], asked["drop_challenger"]) == ("risk", True)
+    assert asked["AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"] == "arn:execution"
+    assert world.plans == 2
+
+
+def test_an_experiment_that_cannot_be_ended_stops_its_challengers_promotion(promote: Promote):
+    world = World(is_challenger=True, nested_error="the stack is stuck")
+
+    _, cause = failure(promote, world)
+
+    assert "the stack is stuck" in cause
+    assert world.updates == []
+    assert (record(world)["outcome"], record(world)["live"]) == ("refused", OLD)
