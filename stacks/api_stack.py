@@ -4,7 +4,7 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from stacks.api.functions import ApiFunctions
-from stacks.api.gateway import gateway_errors, rest_api
+from stacks.api.gateway import access_log, gateway_errors, rest_api
 from stacks.api.routes import add_routes
 from stacks.api.sign_in import SignIn
 from stacks.data_stack import DataStack, synthesizer
@@ -27,8 +27,9 @@ class ApiStack(cdk.Stack):
             description="IOPS Insights: the prediction API",
         )
         sign_in = self.sign_in = SignIn(self, "SignIn", settings=settings)
-        functions = ApiFunctions(self, "Functions", settings=settings, data=data, code=code)
-        self.api = rest_api(self, settings)
+        functions = self.functions = ApiFunctions(self, "Functions", settings=settings, data=data, code=code)
+        self.access_log = access_log(self, settings)
+        self.api = rest_api(self, settings, self.access_log)
         gateway_errors(self.api, settings)
         add_routes(self.api, functions.by_name, sign_in.users, settings)
         for name, value in {

@@ -8,7 +8,8 @@ from stacks.data_stack import DataStack
 from stacks.endpoint_stack import EndpointStack
 from stacks.functions import CodeMaker
 from stacks.lambda_code import lambda_code
-from stacks.monitoring_stack import MonitoringStack
+from stacks.monitoring.stack import MonitoringStack
+from stacks.monitoring.watched import Watched
 from stacks.names import KINDS, endpoint_stack_name
 from stacks.settings import Settings
 from stacks.training_stack import TrainingStack
@@ -19,23 +20,35 @@ def build_application(app: cdk.App, *, code: CodeMaker = lambda_code) -> None:
     settings = Settings.from_context(app)
     data = DataStack(app, "IopsData", settings=settings)
     training = TrainingStack(app, "IopsTraining", settings=settings, data=data, code=code)
-    for kind in KINDS:
+    endpoints = [
         EndpointStack(
             app,
             endpoint_stack_name(kind),
             kind=kind,
             settings=settings,
             serving_role=training.roles.serving,
-            topic=training.topic,
         )
+        for kind in KINDS
+    ]
     api = ApiStack(app, "IopsApi", settings=settings, data=data, code=code)
     if not settings.rules.is_laptop:  # there local/dashboard.py serves the same files with the same headers
         DashboardStack(app, "IopsDashboard", settings=settings, api=api.api, sign_in=api.sign_in)
-    MonitoringStack(
-        app,
-        "IopsMonitoring",
+    watched = Watched(
         settings=settings,
-        topic=training.topic,
-        workflows={"TrainModels": training.train_models, "PromoteModel": training.promote_model},
         api=api.api,
+        access_log=api.access_log,
+        workflows={"TrainModels": training.train_models, "PromoteModel": training.promote_model},
+        schedules=training.schedules,
+        answering=api.functions.by_name,
+        working=training.functions,
+        track_devices=api.functions.track_devices,
+        tables={
+            "insights": data.insights_table,
+            "predictions": data.predictions_table,
+            "devices": data.devices_table,
+            "requests": api.functions.requests_table,
+        },
     )
+    monitoring = MonitoringStack(app, "IopsMonitoring", watched=watched, topic=training.topic)
+    for endpoint in endpoints:  # whose roll-back alarms its pages name
+        monitoring.add_stack_dependency(endpoint)

@@ -9,7 +9,6 @@ import aws_cdk as cdk
 from aws_cdk import aws_applicationautoscaling as scaling
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
-from aws_cdk import aws_sns as sns
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
@@ -43,7 +42,6 @@ class EndpointStack(cdk.Stack):
         kind: str,
         settings: Settings,
         serving_role: iam.IRole,
-        topic: sns.ITopic,
     ) -> None:
         super().__init__(
             scope,
@@ -61,10 +59,10 @@ class EndpointStack(cdk.Stack):
         config = self._configuration(live, challenger)
         self.alarms = rollback_alarms(
             self,
+            kind=kind,
             endpoint_name=self.endpoint_name,
             variant=VARIANT,
             config_name=self._or_none(config.attr_endpoint_config_name),
-            topic=topic,
         )
         endpoint = self._endpoint(config)
         self._experiment.note(self, f"{self._prefix}Experiment", kind=kind, endpoint=endpoint)

@@ -35,11 +35,11 @@ class InsightFunction(Construct):
     ) -> None:
         super().__init__(scope, "".join(word.capitalize() for word in name.split("_")))
         self.folder = name
-        log_group = logs.LogGroup(
+        self.log_group = logs.LogGroup(
             self, "Logs", retention=settings.rules.log_retention, removal_policy=cdk.RemovalPolicy.DESTROY
         )
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        log_group.grant(self.role, "logs:CreateLogStream", "logs:PutLogEvents")
+        self.log_group.grant(self.role, "logs:CreateLogStream", "logs:PutLogEvents")
         grant(self.role, permissions)
         self.function = lambda_.Function(
             self,
@@ -51,7 +51,7 @@ class InsightFunction(Construct):
             role=self.role,
             timeout=timeout,
             memory_size=memory_mib,
-            log_group=log_group,
+            log_group=self.log_group,
             environment={
                 "STAGE": settings.stage,
                 "POWERTOOLS_SERVICE_NAME": name,

@@ -3,10 +3,23 @@
 import aws_cdk as cdk
 
 KINDS = ("risk", "performance")
+ROLLBACK_ALARMS = ("ServerErrors", "ModelLatency")
+# The rules that may publish to the topic; its policy names them.
+STATE_CHANGE_RULES = ("iops-endpoint-state", "iops-endpoint-scaling")
 
 
 def endpoint_stack_name(kind: str) -> str:
     return f"Iops{kind.capitalize()}Endpoint"
+
+
+def rollback_alarm_name(kind: str, what: str) -> str:
+    """An alarm of the endpoint's own stack, which a page of the monitoring stack has among its members."""
+    return f"{endpoint_stack_name(kind)}-{what}"
+
+
+def drift_alarm_name(kind: str) -> str:
+    """The alarm whose change of state starts the decision to train again."""
+    return f"iops-drift-{kind}"
 
 
 def package_group_name(kind: str) -> str:

@@ -7,9 +7,10 @@ and variant only, an old fleet in trouble would make SageMaker end the very depl
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as actions
-from aws_cdk import aws_sns as sns
 from constructs import Construct
+
+from stacks.names import rollback_alarm_name
+from stacks.runbook import described
 
 # SageMaker publishes once a minute, so no shorter period has data.
 PERIOD_SECONDS = 60
@@ -24,15 +25,17 @@ LATENCY_MICROSECONDS = 500_000
 
 
 def rollback_alarms(
-    scope: Construct, *, endpoint_name: str, variant: str, config_name: str, topic: sns.ITopic
+    scope: Construct, *, kind: str, endpoint_name: str, variant: str, config_name: str
 ) -> list[cloudwatch.Alarm]:
-    """Also what people are told of at any other time: the fleet that last went live is the one that serves."""
+    """Also what people are told of at any other time, by the page that has them as members (stacks/monitoring): the
+    fleet that last went live is the one that serves."""
     dimensions = {"EndpointName": endpoint_name, "VariantName": variant, "EndpointConfigName": config_name}
 
-    def alarm(construct_id: str, metric: str, statistic: str, threshold: float, description: str) -> cloudwatch.Alarm:
-        made = cloudwatch.Alarm(
+    def alarm(what: str, metric: str, statistic: str, threshold: float, *, says: str, entry: str) -> cloudwatch.Alarm:
+        return cloudwatch.Alarm(
             scope,
-            construct_id,
+            what,
+            alarm_name=rollback_alarm_name(kind, what),
             metric=cloudwatch.Metric(
                 namespace="AWS/SageMaker",
                 metric_name=metric,
@@ -45,10 +48,8 @@ def rollback_alarms(
             datapoints_to_alarm=DATAPOINTS,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-            alarm_description=description,
+            alarm_description=described(says, entry),
         )
-        made.add_alarm_action(actions.SnsAction(topic))
-        return made
 
     return [
         alarm(
@@ -56,13 +57,15 @@ def rollback_alarms(
             "Invocation5XXErrors",
             "Average",
             SERVER_ERROR_SHARE,
-            f"More than {SERVER_ERROR_SHARE:.0%} of {endpoint_name}'s answers are server errors",
+            says=f"More than {SERVER_ERROR_SHARE:.0%} of {endpoint_name}'s answers are server errors",
+            entry="endpoint-server-errors",
         ),
         alarm(
             "ModelLatency",
             "ModelLatency",
             "p99",
             LATENCY_MICROSECONDS,
-            f"{endpoint_name} takes more than {LATENCY_MICROSECONDS // 1000} ms (p99; the metric is in microseconds)",
+            says=f"{endpoint_name} takes more than {LATENCY_MICROSECONDS // 1000} ms (p99; the metric is in microseconds)",
+            entry="endpoint-latency",
         ),
     ]

@@ -13,6 +13,7 @@ from stacks.data_stack import DataStack, named_bucket, synthesizer
 from stacks.feedback_loop import FeedbackLoop
 from stacks.functions import CodeMaker
 from stacks.image import ContainerImage
+from stacks.names import STATE_CHANGE_RULES
 from stacks.package_groups import PackageGroups
 from stacks.sagemaker_roles import SageMakerRoles
 from stacks.settings import Settings
@@ -42,7 +43,7 @@ class TrainingStack(cdk.Stack):
         self.topic = notification_topic(self, settings)
         image = ContainerImage(self, "Image", settings=settings)
         self.roles = SageMakerRoles(self, "SageMakerRoles", settings=settings, bucket=bucket, image=image)
-        functions = TrainingFunctions(
+        functions = self.functions = TrainingFunctions(
             self,
             "Functions",
             settings=settings,
@@ -77,7 +78,7 @@ class TrainingStack(cdk.Stack):
             insights_table=data.insights_table,
             predictions_table=data.predictions_table,
         )
-        monthly_training(self, settings, self.train_models)
+        self.schedules = {"MonthlyTraining": monthly_training(self, settings, self.train_models)}
         cdk.CfnOutput(self, "TrainModelsArn", value=self.train_models.state_machine_arn)
         cdk.CfnOutput(self, "PromoteModelArn", value=self.promote_model.state_machine_arn)
         cdk.CfnOutput(self, "IngestInsightsName", value=functions["ingest_insights"].name)
@@ -98,14 +99,30 @@ def notification_topic(scope: cdk.Stack, settings: Settings) -> sns.Topic:
             conditions={"StringEquals": {"aws:SourceAccount": scope.account}},
         )
     )
+    topic.add_to_resource_policy(
+        iam.PolicyStatement(
+            sid="StateChangesOfTheEndpoints",
+            actions=["sns:Publish"],
+            resources=[topic.topic_arn],
+            principals=[iam.ServicePrincipal("events.amazonaws.com")],
+            conditions={
+                "ArnEquals": {
+                    "aws:SourceArn": [
+                        scope.format_arn(service="events", resource="rule", resource_name=name)
+                        for name in STATE_CHANGE_RULES
+                    ]
+                }
+            },
+        )
+    )
     if settings.notification_email is not None:
         topic.add_subscription(subscriptions.EmailSubscription(settings.notification_email))
     return topic
 
 
-def monthly_training(scope: Construct, settings: Settings, machine: sfn.IStateMachine) -> None:
+def monthly_training(scope: Construct, settings: Settings, machine: sfn.IStateMachine) -> events.Rule:
     """The first of a month, 03:00 UTC: a full run with every default."""
-    events.Rule(
+    return events.Rule(
         scope,
         "MonthlyTraining",
         schedule=events.Schedule.cron(minute="0", hour="3", day="1"),

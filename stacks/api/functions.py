@@ -24,7 +24,7 @@ _STREAM_ACTIONS = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:G
 
 
 class ApiFunctions(Construct):
-    """`by_name` holds those that answer routes."""
+    """`by_name` holds those that answer routes; `track_devices` follows what they and others write."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, settings: Settings, data: DataStack, code: CodeMaker
@@ -36,7 +36,7 @@ class ApiFunctions(Construct):
             function.folder: function
             for function in (self._predict(), self._read_fleet(), self._give_feedback(), self._describe_models())
         }
-        self._track_devices()
+        self.track_devices = self._track_devices()
 
     def _answering(
         self,
@@ -139,7 +139,7 @@ class ApiFunctions(Construct):
             ],
         )
 
-    def _track_devices(self) -> None:
+    def _track_devices(self) -> InsightFunction:
         """The devices table follows the streams of the two tables that devices and predictions are written to."""
         data = self._data
         streams = [stream_arn(data.insights_table), stream_arn(data.predictions_table)]
@@ -174,6 +174,7 @@ class ApiFunctions(Construct):
                 max_record_age=cdk.Duration.hours(1),
             )
             mapping.node.add_dependency(function.role)
+        return function
 
 
 def requests_table(scope: Construct) -> dynamodb.Table:

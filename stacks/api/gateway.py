@@ -17,11 +17,14 @@ _TYPE_PREFIX = "urn:iops-insights:problem:"
 _STAGE_REQUESTS_PER_SECOND = 100
 
 
-def rest_api(scope: Construct, settings: Settings) -> apigateway.RestApi:
-    """Regional; throttled; every call in the access log."""
-    access_log = logs.LogGroup(
+def access_log(scope: Construct, settings: Settings) -> logs.LogGroup:
+    return logs.LogGroup(
         scope, "AccessLog", retention=settings.rules.log_retention, removal_policy=cdk.RemovalPolicy.DESTROY
     )
+
+
+def rest_api(scope: Construct, settings: Settings, access_log: logs.ILogGroup) -> apigateway.RestApi:
+    """Regional; throttled; every call in the access log."""
     api = apigateway.RestApi(
         scope,
         "Api",

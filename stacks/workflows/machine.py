@@ -20,9 +20,7 @@ def workflow_machine(
     log_group = logs.LogGroup(
         scope,
         "Logs",
-        # Step Functions adds every group that it may write to into one resource policy of 5,120 characters; groups
-        # below /aws/vendedlogs/ are exempt (Logging using CloudWatch Logs).
-        log_group_name=f"/aws/vendedlogs/states/{name}",
+        log_group_name=log_group_name(name),
         retention=settings.rules.log_retention,
         removal_policy=cdk.RemovalPolicy.DESTROY,
     )
@@ -42,3 +40,9 @@ def workflow_machine(
         "Log delivery (logs:*LogDelivery and the like) and X-Ray know no resources.",
     )
     return machine
+
+
+def log_group_name(machine: str) -> str:
+    """Step Functions adds every group that it may write to into one resource policy of 5,120 characters; groups below
+    /aws/vendedlogs/ are exempt (Logging using CloudWatch Logs)."""
+    return f"/aws/vendedlogs/states/{machine}"

@@ -67,7 +67,6 @@ def test_an_alarm_sees_the_new_configurations_fleet_alone_and_no_data_is_no_alar
         assert dimensions["VariantName"] == "live"
         assert alarm["TreatMissingData"] == "notBreaching"
         assert alarm["EvaluationPeriods"] == alarm["DatapointsToAlarm"]
-        assert alarm["AlarmActions"]
 
 
 def test_a_promotion_may_point_the_roll_back_alarms_elsewhere_and_remove_none(templates: Templates):
