@@ -14,6 +14,7 @@ import xgboost as xgb
 from insights.feature_table import FEATURE_NAMES
 from insights.preprocessing import Preprocessing
 from insights.schema import RISK_LEVELS
+from training_container.baseline_file import write_baseline
 from training_container.calibration import fit_interval, fit_temperature
 from training_container.errors import UnusableInput
 from training_container.hyperparameters import Hyperparameters
@@ -103,7 +104,9 @@ def write_model(
     ).write(model)
     (model / PREPROCESSING).write_text(json.dumps(Preprocessing.fit(train.X.astype(np.float64)).to_json()) + "\n")
     rows = golden_rows(splits["validation"])
-    write_golden(model, hyperparameters.kind, rows, Predictor.uncompiled(model).answers(rows, explain=False))
+    predictor = Predictor.uncompiled(model)
+    write_golden(model, hyperparameters.kind, rows, predictor.answers(rows, explain=False))
+    write_baseline(model, predictor, splits)
 
 
 def golden_rows(split: Split) -> npt.NDArray[np.float32]:

@@ -1,0 +1,57 @@
+"""baseline.npz of the model folder: what later periods are compared with, and the model's own answers to held-out rows."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from insights.drift_baseline import Baseline, OtherFeatureTable
+from training_container.errors import UnusableInput
+from training_container.predictor import Predictor
+from training_container.split_file import Split
+
+BASELINE: Final = "baseline.npz"
+HELD_OUT: Final = ("validation", "calibration")
+
+
+def write_baseline(folder: Path, predictor: Predictor, splits: Mapping[str, Split]) -> None:
+    """From every row that training was given; only the held-out ones carry what the model says to them."""
+    parts = [splits["train"], *(splits[name] for name in HELD_OUT)]
+    rows = Split.concatenate(parts)
+    predictions = np.concatenate([np.full(len(parts[0]), np.nan), *(said(predictor, part.X) for part in parts[1:])])
+    baseline = Baseline.fit(predictor.kind, rows.X, rows.group(), predictions)
+    np.savez_compressed(folder / BASELINE, **baseline.to_arrays())  # type: ignore[arg-type]
+
+
+class NoBaseline(UnusableInput):
+    """The model was trained before there were baselines: it serves as ever, and nothing can be compared with it."""
+
+
+def read_baseline(folder: Path) -> Baseline:
+    """NoBaseline, or UnusableInput for a damaged one and for one of another feature table."""
+    path = folder / BASELINE
+    if not path.is_file():
+        raise NoBaseline(
+            f"the model carries no {BASELINE}: it was trained by an older version; train again to watch it"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Baseline.from_arrays(arrays)
+    except OtherFeatureTable as refused:
+        raise UnusableInput(
+            f"{path}: {refused}; watch with the image that trained the model, or train again"
+        ) from refused
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise UnusableInput(f"{path} is no baseline: {error}; train again") from error
+
+
+def said(predictor: Predictor, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """(n,) the place of each row's level in RISK_LEVELS, or its score."""
+    if predictor.kind == "risk":
+        return predictor.probabilities(rows).argmax(axis=1).astype(np.float64)
+    return predictor.scores(rows)
