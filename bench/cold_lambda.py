@@ -38,7 +38,7 @@ processor, started = time.process_time(), time.perf_counter()
 import lambdas.predict.handler as function
 imported = time.perf_counter()
 function.hurried_client("dynamodb", **function.TABLE_CLIENT)
-function.hurried_client("sagemaker-runtime", **function.ENDPOINT_CLIENT)
+function.hurried_client("sagemaker-runtime", read_timeout_seconds=0.75, **function.ENDPOINT_CLIENT)
 ended = time.perf_counter()
 print(imported - started, ended - imported, ended - started, time.process_time() - processor)
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -77,6 +78,11 @@ class Api:
 
     def remaining_seconds(self) -> float:
         return float(self._app.lambda_context.get_remaining_time_in_millis()) / 1000
+
+    def waited_seconds(self) -> float:
+        """How long the caller has waited since API Gateway took the request, a cold start included."""
+        received_ms = float(self._event.raw_event["requestContext"]["requestTimeEpoch"])
+        return max(0.0, time.time() - received_ms / 1000)
 
     def _refusal(self, problem: Problem) -> Response[str]:
         name = "RequestsFailed" if problem.status >= 500 else "RequestsRefused"

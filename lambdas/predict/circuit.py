@@ -28,8 +28,8 @@ class Circuit:
     failures: int = 0
     opened_at: float = -math.inf
 
-    def call(self, ask: Callable[[], Answer]) -> Answer:
-        """What `ask` gives; raises ModelDown without asking while the circuit is open."""
+    def check(self) -> None:
+        """Raises ModelDown while the circuit is open."""
         remaining = self.opened_at + OPEN_SECONDS - self.clock()
         if remaining > 0:
             seconds = math.ceil(remaining)
@@ -37,6 +37,10 @@ class Circuit:
                 f"the last {self.failures} requests found the endpoint down; ask again in {seconds} s",
                 retry_after_seconds=seconds,
             )
+
+    def call(self, ask: Callable[[], Answer]) -> Answer:
+        """What `ask` gives; raises ModelDown without asking while the circuit is open."""
+        self.check()
         try:
             answer = ask()
         except (ModelDown, ModelFailed):

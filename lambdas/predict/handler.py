@@ -19,7 +19,7 @@ from lambdas.clients import hurried_client
 from lambdas.environment import read_environment
 from lambdas.metric_names import METRICS_NAMESPACE
 from lambdas.parameters import parameter_value
-from lambdas.predict.asking_again import BUDGET_SECONDS, CONNECT_SECONDS, READ_SECONDS
+from lambdas.predict.asking_again import CONNECT_SECONDS, read_seconds
 from lambdas.predict.circuit import Circuit
 from lambdas.predict.experiment import ExperimentNote
 from lambdas.predict.model_endpoint import ModelEndpoint
@@ -33,15 +33,9 @@ KINDS: Final = ("risk", "performance")
 # and the alerts side by side, the alerts again, the store; a second page is rare) and the endpoint's 1.8 s: before the
 # function's 25 s and API Gateway's 29 s. A hundred items have thirteen rounds of windows and four of the store.
 TABLE_CLIENT: Final = {"connect_timeout_seconds": 1.0, "read_timeout_seconds": 1.0, "most_attempts": 2}
-ENDPOINT_CLIENT: Final = {
-    "connect_timeout_seconds": CONNECT_SECONDS,
-    "read_timeout_seconds": READ_SECONDS,
-    "most_attempts": 1,
-}
-# Items are one call of up to a hundred windows, each some milliseconds of the container's time; a caller hears of an
-# endpoint that is silent within 2 s all the same, as there is then no time for a second call.
-ITEMS_CLIENT: Final = {**ENDPOINT_CLIENT, "read_timeout_seconds": 1.7}
-ITEMS_BUDGET_SECONDS: Final = 1.9
+ENDPOINT_CLIENT: Final = {"connect_timeout_seconds": CONNECT_SECONDS, "most_attempts": 1}
+# A caller hears of an endpoint that is down within 2 s, counted from the gateway.
+HEARD_SECONDS: Final = 1.9
 # What the store may take after the answer: the endpoint is not asked again at the cost of the prediction's record.
 STORE_SECONDS: Final = 4.0
 
@@ -60,14 +54,16 @@ def api() -> Api:
     experiments = {kind: ExperimentNote(partial(parameter_value, environment.experiment_of(kind))) for kind in KINDS}
 
     def parts(kind: str, *, many: bool) -> Parts:
-        client = hurried_client("sagemaker-runtime", **(ITEMS_CLIENT if many else ENDPOINT_CLIENT))
+        def client(remaining_seconds: float) -> Any:
+            read = read_seconds(remaining_seconds, is_many=many)
+            return hurried_client("sagemaker-runtime", read_timeout_seconds=read, **ENDPOINT_CLIENT)
+
         return Parts(
             telemetry=Telemetry(environment.insights_table_name, environment.last_alert_index_name, dynamodb),
             endpoint=ModelEndpoint(
                 environment.endpoint_of(kind),
                 client,
-                lambda: made.remaining_seconds() - STORE_SECONDS,
-                budget_seconds=ITEMS_BUDGET_SECONDS if many else BUDGET_SECONDS,
+                lambda: min(made.remaining_seconds() - STORE_SECONDS, HEARD_SECONDS - made.waited_seconds()),
             ),
             predictions=Predictions(environment.predictions_table_name, environment.prediction_days, dynamodb),
             circuits=circuits[kind],

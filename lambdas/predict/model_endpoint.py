@@ -80,12 +80,12 @@ class ModelAnswer(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelEndpoint:
-    """`remaining_seconds` says how long the caller can still wait for this endpoint."""
+    """`remaining_seconds` says how long the caller can still wait for this endpoint; `runtime_for` that many seconds is
+    the SageMaker runtime's client, whose time-outs keep to them."""
 
     name: str
-    sagemaker_runtime: Any
+    runtime_for: Callable[[float], Any]
     remaining_seconds: Callable[[], float]
-    budget_seconds: float = BUDGET_SECONDS
     sleep: Callable[[float], None] = time.sleep
     fraction: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
@@ -107,27 +107,28 @@ class ModelEndpoint:
             ) from error
 
     def _answer(self, body: str, target: str | None) -> tuple[bytes, str | None]:
-        deadline = self.clock() + min(self.budget_seconds, self.remaining_seconds())
+        deadline = self.clock() + min(BUDGET_SECONDS, self.remaining_seconds())
         failures = 0
         while True:
             try:
-                return self._call(body, target)
+                return self._call(body, target, deadline - self.clock())
             except (ClientError, *_NO_CONNECTION) as error:
                 failures += 1
                 self._wait_or_give_up(error, failures, deadline - self.clock())
 
-    def _call(self, body: str, target: str | None) -> tuple[bytes, str | None]:
+    def _call(self, body: str, target: str | None, remaining_seconds: float) -> tuple[bytes, str | None]:
         """A variant that has just gone (its experiment ended less than a minute ago) is a ValidationError, as an endpoint
         that is missing: the call without a name tells which it was."""
+        runtime = self.runtime_for(remaining_seconds)
         request = {"EndpointName": self.name, "ContentType": _JSON, "Accept": _JSON, "Body": body}
         try:
             named = {**request, "TargetVariant": target} if target else request
-            response = self.sagemaker_runtime.invoke_endpoint(**named)
+            response = runtime.invoke_endpoint(**named)
         except ClientError as error:
             if target is None or error_code(error) not in _INVALID:
                 raise
             logger.warning("no such variant", extra={"endpoint": self.name, "variant": target})
-            response = self.sagemaker_runtime.invoke_endpoint(**request)
+            response = runtime.invoke_endpoint(**request)
         return response["Body"].read(), response.get("InvokedProductionVariant")
 
     def _wait_or_give_up(self, error: Exception, failures: int, remaining_seconds: float) -> None:

@@ -13,7 +13,7 @@ from insights.experiments import LIVE
 from insights.explanations import explained
 from insights.feature_table import WINDOW_ROWS
 from insights.schema import timestamp_text
-from lambdas.api.problems import Problem, TooFewInsights, UnknownDevice
+from lambdas.api.problems import ModelDown, Problem, TooFewInsights, UnknownDevice
 from lambdas.predict.circuit import Circuit
 from lambdas.predict.experiment import Experiment, ExperimentNote, no_experiment
 from lambdas.predict.model_endpoint import Instance, ModelAnswer, ModelEndpoint
@@ -88,6 +88,8 @@ def predict_items(
 def _outcomes(kind: str, requests: Sequence[PredictionRequest], parts: Parts) -> list[dict[str, Any] | Problem]:
     """All windows side by side, then one call to each variant that is to answer, then one store of the answers."""
     experiment = parts.experiment.begin()
+    if requests:
+        _check_circuit(parts, experiment)
     distinct = list(dict.fromkeys(requests))
     read = parts.telemetry.side_by_side(lambda request: _window_or_problem(request, parts.telemetry), distinct)
     found = dict(zip(distinct, read, strict=True))
@@ -95,6 +97,16 @@ def _outcomes(kind: str, requests: Sequence[PredictionRequest], parts: Parts) ->
     asked = [window for window in windows if isinstance(window, Window)]
     answers = iter(_answers(kind, asked, parts, experiment()) if asked else ())
     return [next(answers) if isinstance(window, Window) else window for window in windows]
+
+
+def _check_circuit(parts: Parts, experiment: Callable[[], Experiment | None]) -> None:
+    """While the circuit is open no window is read: a caller would wait for them, and the table be asked, for nothing.
+    Beside a challenger some devices may still be answered, and each variant's own circuit decides."""
+    try:
+        parts.circuits[LIVE].check()
+    except ModelDown:
+        if experiment() is None:
+            raise
 
 
 def _answers(

@@ -121,20 +121,21 @@ def asked(
     remaining_seconds: float = 20.0,
     suffixes: Callable[[], str] = lambda: "0a1b2c3d",
     note: str = "off",
+    circuit: Circuit | None = None,
 ) -> dict[str, Any]:
     table, clock = dynamodb or cloud.dynamodb, clock or Clock()
     parts = Parts(
         telemetry=Telemetry("insights", "last-alert", table),
         endpoint=ModelEndpoint(
             "iops-risk-predictor",
-            model,
+            lambda _: model,
             remaining_seconds=lambda: remaining_seconds,
             sleep=clock.sleep,
             fraction=lambda: 0.5,
             clock=lambda: clock.now,
         ),
         predictions=Predictions("predictions", 30, table, NO_WAIT),
-        circuits={variant: Circuit(clock=lambda: clock.now) for variant in ("live", "challenger")},
+        circuits={"live": circuit or Circuit(clock=lambda: clock.now), "challenger": Circuit(clock=lambda: clock.now)},
         experiment=ExperimentNote(lambda: note),
         now=lambda: NOW,
         new_suffix=suffixes,

@@ -15,6 +15,7 @@ from lambdas.predict.asking_again import (
     Failure,
     GiveUp,
     after_failure,
+    read_seconds,
 )
 
 SEEDED = settings(derandomize=True, deadline=None)
@@ -88,3 +89,16 @@ def test_the_reason_says_when_time_was_what_lacked() -> None:
     assert after_failure(Failure.UNANSWERED, failures=1, remaining_seconds=0.5, fraction=0.5) == GiveUp(
         "unanswered, and 0.50 s leave no time for another call"
     )
+
+
+@pytest.mark.parametrize("is_many", [False, True])
+@SEEDED
+@given(remaining=st.floats(-5, 30))
+def test_a_call_ends_within_what_is_left_or_within_six_tenths_of_a_second(is_many: bool, remaining: float) -> None:
+    assert CONNECT_SECONDS + read_seconds(remaining, is_many=is_many) <= max(remaining, 0.6) + 1e-9
+
+
+def test_a_caller_with_time_waits_as_long_as_a_busy_container_needs() -> None:
+    assert (read_seconds(1.8), read_seconds(1.8, is_many=True)) == (0.75, 1.2)
+    assert (read_seconds(0.9), read_seconds(0.9, is_many=True)) == (0.4, 0.4)
+    assert read_seconds(1.0, is_many=True) == 0.75

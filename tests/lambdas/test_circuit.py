@@ -73,3 +73,11 @@ def test_a_success_between_failures_and_an_absent_model_open_nothing() -> None:
     absent = Endpoint(ModelUnavailable("absent"))
     fail(Circuit(clock=Clock()), absent, FAILURES_TO_OPEN + 2)
     assert absent.asked == FAILURES_TO_OPEN + 2
+
+
+def test_whether_it_is_open_is_told_without_asking() -> None:
+    circuit, endpoint = Circuit(clock=Clock()), Endpoint(ModelDown("down"))
+    circuit.check()
+    fail(circuit, endpoint, FAILURES_TO_OPEN)
+    with pytest.raises(ModelDown):
+        circuit.check()

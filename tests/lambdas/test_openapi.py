@@ -123,6 +123,8 @@ def test_every_route_of_a_function_is_answered_by_its_handler(function: str, mon
         "PERFORMANCE_ENDPOINT_NAME",
         "RISK_LIVE_PACKAGE_PARAMETER",
         "PERFORMANCE_LIVE_PACKAGE_PARAMETER",
+        "RISK_EXPERIMENT_PARAMETER",
+        "PERFORMANCE_EXPERIMENT_PARAMETER",
     ):
         monkeypatch.setenv(name, name.lower())
     monkeypatch.setenv("ALLOWED_ORIGINS", "http://localhost:3000")

@@ -7,17 +7,10 @@ from typing import Any
 import pytest
 
 from insights.schema import Insight
-from lambdas.api.problems import (
-    InvalidRequest,
-)
+from lambdas.api.problems import InvalidRequest, ModelDown
+from lambdas.predict.circuit import Circuit
 from lambdas.predict.predict import NOT_STORED
-from tests.lambdas.predicting import (
-    PREDICTION,
-    MakeInsight,
-    Model,
-    asked,
-    told,
-)
+from tests.lambdas.predicting import PREDICTION, MakeInsight, Model, Refusing, asked, told
 
 
 class ManyModel(Model):
@@ -120,3 +113,11 @@ def test_the_windows_hash_is_the_same_for_the_same_window_alone(cloud: Any, stor
         asked(cloud, {"device_id": device}, Model())["window_sha256"] for device in ("nvme-1", "nvme-1", "hdd-2")
     )
     assert first == second != other
+
+
+@pytest.mark.parametrize("body", [{"device_id": "nvme-1"}, {"items": [{"device_id": "nvme-1"}] * 100}])
+def test_while_the_endpoint_is_known_to_be_down_no_window_is_read(cloud: Any, body: dict[str, Any]) -> None:
+    unread = Refusing(cloud.dynamodb, "query", AssertionError("a window was read"))
+    circuit = Circuit(clock=lambda: 100.0, failures=3, opened_at=99.0)
+    with pytest.raises(ModelDown):
+        asked(cloud, body, Model(), dynamodb=unread, circuit=circuit)
