@@ -1,5 +1,6 @@
 // What is live: version, gate, metrics, endpoint and drift of each model.
 import { el } from "./dom.js";
+import { featureWords } from "./features.js";
 import { count, dateTime, number, UNKNOWN } from "./format.js";
 import { empty, sentence, skeleton } from "./notices.js";
 
@@ -10,10 +11,11 @@ const STATUS = {
   absent: ["none", "○", "No model is live"],
 };
 const METRIC_WORDS = {
-  accuracy: "Accuracy", macro_f1: "Macro-F1", critical_recall: "Recall of critical", recall_critical: "Recall of critical", log_loss: "Log loss", mlogloss: "Log loss",
-  rmse: "RMSE, score points", mae: "MAE, score points", r2: "R²", interval_coverage: "Coverage of the 90% interval", coverage: "Coverage of the 90% interval",
-  interval_width: "Mean width of the interval", expected_calibration_error: "Calibration error",
+  accuracy: "Accuracy", balanced_accuracy: "Balanced accuracy", macro_f1: "Macro-F1", recall_critical: "Recall of critical", log_loss: "Log loss",
+  expected_calibration_error: "Calibration error", rmse: "RMSE, score points", mae: "MAE, score points", r2: "R²",
+  interval_coverage: "Coverage of the 90% interval", interval_width: "Mean width of the interval, score points", rows: "Rows judged", devices: "Devices judged",
 };
+const SPELLINGS = { rmse: "RMSE", mae: "MAE", f1: "F1", psi: "PSI" };
 
 export async function showModels({ root, api, signal }) {
   document.title = "Models · IOPS Insights";
@@ -49,15 +51,27 @@ function gateOf(gate) {
   if (!gate) return el("div", {}, el("h3", {}, "Gate"), el("p", { class: "muted" }, "No verdict is stored with this version."));
   return el("div", {},
     el("h3", {}, "Gate ", el("span", { class: ["state", gate.passed ? "ok" : "bad"] }, gate.passed ? "✓ passed" : "✕ refused")),
-    el("ul", { class: "sentences" }, ...gate.reasons.map((reason) => el("li", {}, sentence(reason)))));
+    el("ul", { class: "verdicts" }, ...gate.reasons.map(gateReason)));
+}
+
+/** The gate's own words end with its verdict, which is a mark here. */
+function gateReason(reason) {
+  const [, words, verdict] = reason.match(/^(.*?)(?:: (passed|failed))?$/);
+  const [tone, mark] = { passed: ["ok", "✓"], failed: ["bad", "✕"] }[verdict] ?? ["none", "·"];
+  return el("li", {}, el("span", { class: ["state", tone], role: "img", "aria-label": verdict ?? "reason" }, mark), el("span", {}, sentence(words)));
 }
 
 function metricsOf(metrics = {}) {
   const known = Object.entries(metrics).filter(([, value]) => typeof value === "number");
   if (known.length === 0) return null;
-  return el("div", {}, el("h3", {}, "On devices it never saw"),
-    el("table", { class: "metrics" }, el("tbody", {}, ...known.map(([name, value]) =>
-      el("tr", {}, el("th", { scope: "row" }, METRIC_WORDS[name] ?? sentence(name.replaceAll("_", " ")).slice(0, -1)), el("td", { class: "number" }, metricText(value)))))));
+  return el("div", {}, el("h3", {}, "On devices it never saw"), rowsTable(known.map(([name, value]) => [metricWords(name), metricText(value)])));
+}
+
+/** "persistence_macro_f1" as people write it, where the page has no words for it. */
+function metricWords(name) {
+  if (METRIC_WORDS[name]) return METRIC_WORDS[name];
+  const words = name.replace("macro_f1", "macro-F1").split("_").map((word) => SPELLINGS[word] ?? word).join(" ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function metricText(value) {
@@ -65,12 +79,53 @@ function metricText(value) {
   return value.toFixed(Math.abs(value) <= 1 ? 3 : 2);
 }
 
+/** `drift` is what the newest watch found: null before the first. */
 function driftOf(drift) {
-  const title = el("h3", {}, "Drift");
-  if (!drift?.features?.length) return el("div", {}, title, el("p", { class: "muted" }, "Not measured yet."));
-  const strongest = [...drift.features].sort((one, other) => other.psi - one.psi).slice(0, 5);
-  return el("div", {}, title,
-    el("p", { class: "muted" }, `PSI of ${count(drift.features.length, "feature")}, measured ${dateTime(drift.measured_at)} UTC; above 0.2 the model sees another fleet.`),
-    el("table", { class: "metrics" }, el("tbody", {}, ...strongest.map(({ feature, psi }) =>
-      el("tr", {}, el("th", { scope: "row" }, feature.replaceAll("_", " ")), el("td", { class: "number" }, psi.toFixed(3)))))));
+  if (!drift) {
+    return el("div", {}, el("h3", {}, "Drift ", el("span", { class: ["state", "none"] }, "○ not watched yet")),
+      el("p", { class: "muted" }, "Once a day the requests are held against the training data, and the predictions against what happened."));
+  }
+  const [tone, words] = drift.drift_detected ? ["bad", "✕ detected"] : ["ok", "✓ none detected"];
+  return el("div", { class: "drift" }, el("h3", {}, "Drift ", el("span", { class: ["state", tone] }, words)),
+    el("p", { class: "muted" }, `${count(drift.rows, "request")} from ${dateTime(drift.period.start)} to ${dateTime(drift.period.end)} UTC, held against the training data.`),
+    rowsTable(driftRows(drift)),
+    liveOf(drift),
+    el("p", { class: "long muted" }, "Report: ", drift.report));
+}
+
+function driftRows(drift) {
+  const features = [...drift.drifted_features].sort((one, other) => (other.psi ?? 0) - (one.psi ?? 0));
+  return [
+    ...features.map(({ feature, psi }) => [`${featureWords(feature)} has drifted, PSI`, measured(psi)]),
+    ["Largest PSI of a feature", measured(drift.worst_psi)],
+    ["PSI of the predictions", measured(drift.prediction_psi)],
+    ["Largest shift of missing values", drift.missing_rate_shift === null ? UNKNOWN : `${(drift.missing_rate_shift * 100).toFixed(1)} points`],
+  ];
+}
+
+/** How good the predictions were whose outcome is known by now; by variant where two answer. */
+function liveOf({ live, variants }) {
+  const title = el("h3", {}, "Since it is live");
+  if (!live?.outcomes) return el("div", {}, title, el("p", { class: "muted" }, "No outcome is known yet: a prediction is judged when its half hour has passed."));
+  return el("div", {}, title, rowsTable([
+    ...qualityRow(live),
+    ...(live.calibration_error == null ? [] : [["Calibration error", measured(live.calibration_error)]]),
+    ["Outcomes known", number(live.outcomes)],
+    ...(variants.length > 1 ? variants.flatMap((each) => qualityRow(each, `Variant ${each.variant}: `)) : []),
+  ]));
+}
+
+function qualityRow(quality, prefix = "") {
+  const name = quality.rmse == null ? "accuracy" : "rmse";
+  const interval = quality.lower == null || quality.upper == null ? "" : ` (${measured(quality.lower)} to ${measured(quality.upper)})`;
+  return [[`${prefix}${METRIC_WORDS[name]}`, `${measured(quality[name])}${interval}`]];
+}
+
+function rowsTable(rows) {
+  return el("table", { class: "metrics" }, el("tbody", {}, ...rows.map(([name, text]) =>
+    el("tr", {}, el("th", { scope: "row" }, name), el("td", { class: "number" }, text)))));
+}
+
+function measured(value) {
+  return value == null ? UNKNOWN : metricText(value);
 }

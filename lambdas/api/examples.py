@@ -170,6 +170,24 @@ MODELS: Final = {
                 "created_at": "2026-03-01T02:13:00.000Z",
                 "metrics": {"accuracy": 0.93, "macro_f1": 0.88, "rows": 2100.0},
                 "gate": {"passed": True, "reasons": ["accuracy 0.93 is at least 0.9"]},
+                "drift": {
+                    "period": {"start": "2026-03-01T03:00:00.000Z", "end": "2026-03-02T03:00:00.000Z"},
+                    "rows": 3120,
+                    "drift_detected": True,
+                    "drifted_features": [{"feature": "queue_depth", "psi": 0.31, "ks": 0.22, "p_value": 0.0004}],
+                    "worst_psi": 0.31,
+                    "prediction_psi": 0.08,
+                    "missing_rate_shift": 0.01,
+                    "live": {
+                        "outcomes": 2874,
+                        "accuracy": 0.915,
+                        "lower": 0.894,
+                        "upper": 0.934,
+                        "calibration_error": 0.03,
+                    },
+                    "variants": [{"variant": "live", "outcomes": 2874, "accuracy": 0.915}],
+                    "report": "s3://iops-insights-123456789012-us-east-1/monitoring/risk/2026-03-02/report.html",
+                },
             },
             {
                 "kind": "performance",
@@ -181,6 +199,7 @@ MODELS: Final = {
                 "created_at": None,
                 "metrics": {},
                 "gate": None,
+                "drift": None,
             },
         ]
     }

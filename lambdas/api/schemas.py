@@ -33,6 +33,8 @@ _MOMENT: Final = (
 )
 NULL: Final[Schema] = {"type": "null"}
 NUMBER: Final[Schema] = {"type": "number"}
+MEASURED: Final[Schema] = {"type": ["number", "null"]}
+COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 TEXT: Final[Schema] = {"type": "string"}
 TEXTS: Final[Schema] = {"type": "array", "items": TEXT}
 PRINTABLE: Final[Schema] = {
@@ -160,6 +162,8 @@ _RISK: Final[Schema] = {
     "probabilities": exactly(dict.fromkeys(RISK_LEVELS, SHARE)),
 }
 _PERFORMANCE: Final[Schema] = {"kind": {"const": "performance"}, "performance_score": SCORE, "interval": _INTERVAL}
+_QUALITY: Final[Schema] = {"outcomes": COUNT}
+_QUALITIES: Final[Schema] = dict.fromkeys(("accuracy", "rmse", "lower", "upper", "calibration_error"), MEASURED)
 _LATEST: Final[Schema] = {"confidence": SHARE, "as_of": MOMENT, "predicted_at": MOMENT, "prediction_id": PREDICTION_ID}
 
 
@@ -250,7 +254,26 @@ SCHEMAS: Final[Schema] = {
             "created_at": nullable(MOMENT),
             "metrics": {"type": "object", "additionalProperties": NUMBER},
             "gate": nullable(exactly({"passed": {"type": "boolean"}, "reasons": TEXTS})),
+            "drift": nullable(ref("Drift")),
         }
+    ),
+    "Drift": exactly(
+        {
+            "period": exactly({"start": MOMENT, "end": MOMENT}),
+            "rows": {**COUNT, "description": "Requests that were looked at"},
+            "drift_detected": {"type": "boolean"},
+            "drifted_features": array(
+                exactly({"feature": {"enum": list(FEATURE_NAMES)}, **dict.fromkeys(("psi", "ks", "p_value"), MEASURED)})
+            ),
+            **dict.fromkeys(("worst_psi", "prediction_psi", "missing_rate_shift"), MEASURED),
+            "live": nullable(ref("LiveQuality")),
+            "variants": array(exactly({"variant": TEXT, **_QUALITY}, _QUALITIES)),
+            "report": {"type": "string", "description": "The report's S3 address"},
+        },
+        description="What the newest watch of the model found; null before the first",
+    ),
+    "LiveQuality": exactly(
+        _QUALITY, _QUALITIES, description="Over the predictions whose outcome is known by now, with a 95% interval"
     ),
     "ModelStatus": {"type": "string", "enum": ["live", "absent", "updating", "failed"]},
     "Models": exactly({"models": array(ref("Model"))}),

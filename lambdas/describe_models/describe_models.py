@@ -1,4 +1,4 @@
-"""Which models are live, how good they were at the gate, and whether the service can answer at all."""
+"""Which models are live, how good they were at the gate and are now, and whether the service can answer at all."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class ModelsEnvironment:
     performance_endpoint_name: str
     risk_live_package_parameter: str
     performance_live_package_parameter: str
+    bucket_name: str
     requests_table_name: str
     client_requests_per_minute: int
     allowed_origins: str
@@ -48,11 +49,12 @@ class ModelsEnvironment:
 
 @dataclass
 class LiveModels:
-    """Answers are kept for KEPT_SECONDS."""
+    """Answers are kept for KEPT_SECONDS. `latest_watch` tells what was last found of a kind's model, or None."""
 
     environment: ModelsEnvironment
     sagemaker: Any
     ssm: Any
+    latest_watch: Callable[[str], dict[str, Any] | None]
     clock: Callable[[], float] = time.monotonic
     _kept: dict[str, tuple[float, dict[str, Any]]] = field(default_factory=dict)
 
@@ -78,7 +80,8 @@ class LiveModels:
         value = self.ssm.get_parameter(Name=self.environment.parameter_of(kind))["Parameter"]["Value"]
         if not value.startswith("arn:"):
             return {**known, **_NOTHING_LIVE}
-        return {**known, **described_package(self.sagemaker.describe_model_package(ModelPackageName=value))}
+        package = described_package(self.sagemaker.describe_model_package(ModelPackageName=value))
+        return {**known, **package, "drift": self.latest_watch(kind)}
 
     def _remembered(self, name: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         at, answer = self._kept.get(name, (-math.inf, {}))
@@ -94,6 +97,7 @@ _NOTHING_LIVE: Final[Mapping[str, Any]] = {
     "created_at": None,
     "metrics": {},
     "gate": None,
+    "drift": None,
 }
 
 

@@ -16,10 +16,11 @@ from lambdas.api.application import Api
 from lambdas.api.client_limit import ClientLimit
 from lambdas.clients import hurried_client
 from lambdas.describe_models.describe_models import LiveModels, ModelsEnvironment
+from lambdas.describe_models.latest_watch import latest_watch
 from lambdas.environment import read_environment
 from lambdas.metric_names import METRICS_NAMESPACE
 
-# Six calls at worst, each 1 x (1 + 2) s as a rule: within the function's 20 s.
+# Eight calls at worst, each 1 x (1 + 2) s as a rule: within the function's 25 s.
 CLIENT: Final = {"connect_timeout_seconds": 1.0, "read_timeout_seconds": 2.0, "most_attempts": 2}
 HEALTH_RETRY_SECONDS: Final = 30
 
@@ -30,7 +31,13 @@ metrics = Metrics(namespace=METRICS_NAMESPACE)
 @cache
 def api() -> Api:
     environment = read_environment(ModelsEnvironment)
-    live = LiveModels(environment, hurried_client("sagemaker", **CLIENT), hurried_client("ssm", **CLIENT))
+    live = LiveModels(
+        environment,
+        hurried_client("sagemaker", **CLIENT),
+        hurried_client("ssm", **CLIENT),
+        # S3's client, the slowest to make, is made for those alone who ask for the models.
+        lambda kind: latest_watch(hurried_client("s3", **CLIENT), environment.bucket_name, kind),
+    )
     limit = ClientLimit(
         environment.requests_table_name,
         environment.client_requests_per_minute,

@@ -125,10 +125,18 @@ class ApiFunctions(Construct):
         parameters = {f"{kind.upper()}_LIVE_PACKAGE_PARAMETER": live_package_parameter(kind) for kind in KINDS}
         return self._answering(
             "describe_models",
-            seconds=20,
+            seconds=25,
             memory_mib=512,
-            environment={**_endpoint_names(settings), **parameters},
+            environment={
+                **_endpoint_names(settings),
+                **parameters,
+                "BUCKET_NAME": self._data.bucket.bucket_name,
+            },
             permissions=[
+                allow(
+                    ["s3:GetObject"],
+                    [self._data.bucket.arn_for_objects(f"monitoring/{kind}/latest.json") for kind in KINDS],
+                ),
                 allow(["sagemaker:DescribeEndpoint"], _endpoint_arns(stack, settings)),
                 allow(
                     ["sagemaker:DescribeModelPackage"],

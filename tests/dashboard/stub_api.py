@@ -23,7 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from tests.dashboard.stub_fleet import MODEL_ARN, Device, fleet
+from tests.dashboard.stub_fleet import MODEL_ARN, WATCHED, Device, fleet
 
 CLIENT_ID = "page-client"
 SCOPES = {"openid", "iops/predict", "iops/feedback", "iops/read"}
@@ -58,6 +58,7 @@ class StubState:
     origins: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
     counter: int = 0
+    drift: dict[str, Any] = field(default_factory=lambda: dict(WATCHED))
     changed_devices: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def device(self, device_id: str) -> Device:
@@ -186,41 +187,48 @@ def give_feedback(state: StubState, body: dict[str, Any]) -> dict[str, Any]:
     raise Refused(404, "No such prediction", "the prediction is not stored, or has expired", field="prediction_id")
 
 
-def models(_: StubState) -> dict[str, Any]:
+def models(state: StubState) -> dict[str, Any]:
     metrics = {
         "risk": {
             "accuracy": 0.934,
+            "balanced_accuracy": 0.842,
             "macro_f1": 0.871,
-            "critical_recall": 0.912,
-            "persistence_macro_f1": 0.803,
+            "recall_critical": 0.912,
+            "log_loss": 0.231,
             "expected_calibration_error": 0.021,
+            "persistence_macro_f1": 0.803,
+            "rows": 2104.0,
+            "devices": 31.0,
         },
         "performance": {
             "rmse": 5.82,
             "mae": 3.91,
-            "persistence_rmse": 8.77,
+            "r2": 0.882,
             "interval_coverage": 0.903,
             "interval_width": 17.4,
+            "rows": 2104.0,
+            "devices": 31.0,
         },
     }
     reasons = {
         "risk": [
-            "accuracy 0.934 is at least 0.90",
-            "recall of critical 0.912 is at least 0.80 (54 rows)",
-            "macro-F1 0.871 is above persistence's 0.803",
+            "accuracy 0.934 >= 0.900: passed",
+            "recall of critical 0.912 >= 0.800 (on 54 rows): passed",
+            "macro-F1 0.871 > persistence 0.803: passed",
+            "no live model to compare with: passed",
         ],
         "performance": [
-            "RMSE 5.82 is at most 10",
-            "RMSE 5.82 is below persistence's 8.77",
-            "coverage 0.903 (0.887 to 0.918) meets 0.88 to 0.92",
+            "RMSE 5.820 <= 10.000: passed",
+            "RMSE 5.820 < persistence 8.770: passed",
+            "interval coverage 0.903 (0.887 to 0.918) meets 0.88 to 0.92: passed",
         ],
     }
     return {
         "models": [
             {
-                "kind": kind, "status": "live", "endpoint_name": f"iops-{kind}-predictor", "instances": 1, "version": "3",
+                "kind": kind, "status": "live", "endpoint_name": f"iops-{kind}-predictor", "instances": 1, "version": 3,
                 "model_package_arn": MODEL_ARN.format(kind=kind), "created_at": "2026-03-02T09:12:44.000Z",
-                "metrics": metrics[kind], "gate": {"passed": True, "reasons": reasons[kind]},
+                "metrics": metrics[kind], "gate": {"passed": True, "reasons": reasons[kind]}, "drift": state.drift[kind],
             }
             for kind in ("risk", "performance")
         ]

@@ -16,6 +16,41 @@ WORKLOADS = ("sequential", "random", "mixed", "burst")
 LEVELS = ("low", "medium", "high", "critical")
 MODEL_ARN = "arn:aws:sagemaker:us-east-1:000000000000:model-package/iops-{kind}/3"
 
+_DAY = {"start": "2026-03-01T03:00:00.000Z", "end": "2026-03-02T03:00:00.000Z"}
+_REPORT = "s3://iops-insights-000000000000-us-east-1/monitoring/{kind}/2026-03-02/report.html"
+WATCHED: dict[str, Any] = {
+    "risk": {
+        "period": _DAY,
+        "rows": 3120,
+        "drift_detected": True,
+        "drifted_features": [
+            {"feature": "io_size_avg", "psi": 0.214, "ks": 0.19, "p_value": 0.0021},
+            {"feature": "queue_depth", "psi": 0.412, "ks": 0.27, "p_value": 0.0004},
+        ],
+        "worst_psi": 0.412,
+        "prediction_psi": 0.083,
+        "missing_rate_shift": 0.012,
+        "live": {"outcomes": 2874, "accuracy": 0.915, "lower": 0.894, "upper": 0.934, "calibration_error": 0.031},
+        "variants": [{"variant": "live", "outcomes": 2874, "accuracy": 0.915}],
+        "report": _REPORT.format(kind="risk"),
+    },
+    "performance": {
+        "period": _DAY,
+        "rows": 3098,
+        "drift_detected": False,
+        "drifted_features": [],
+        "worst_psi": 0.061,
+        "prediction_psi": 0.02,
+        "missing_rate_shift": None,
+        "live": {"outcomes": 2650, "rmse": 6.31, "lower": 5.72, "upper": 7.04},
+        "variants": [
+            {"variant": "live", "outcomes": 1330, "rmse": 6.52, "lower": 5.7, "upper": 7.5},
+            {"variant": "challenger", "outcomes": 1320, "rmse": 6.09, "lower": 5.3, "upper": 6.9},
+        ],
+        "report": _REPORT.format(kind="performance"),
+    },
+}
+
 
 def text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

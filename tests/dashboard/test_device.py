@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.dashboard.conftest import Scene, Visit
 from tests.dashboard.stub_api import StubState, endpoint_down
+from tests.dashboard.stub_fleet import WATCHED
 
 MakeScene = Callable[..., Scene]
 
@@ -135,6 +136,21 @@ def test_with_the_endpoint_down_everything_stored_is_still_shown(scene: MakeScen
     expect(visit.tab.locator(".notice.warning")).to_have_count(0)
 
 
+def test_a_prediction_asked_for_by_hand_that_failed_is_asked_for_again_although_an_older_one_is_fresh(scene: MakeScene):
+    stage = scene()
+    stage.state.add_history([troubled(stage.state)], until=0)
+    visit = opened(stage, history=False)
+    stage.state.faults.append(endpoint_down("risk"))
+    visit.tab.get_by_role("button", name="Predict now").click()
+    expect(visit.tab.locator(".notice.warning")).to_have_count(1)
+    stage.state.faults.clear()
+
+    visit.tab.get_by_role("button", name="Try now").click()
+
+    expect(visit.tab.locator(".notice.warning")).to_have_count(0)
+    assert [path for _, path, _ in stage.state.requests].count("/api/predict/risk") == 2
+
+
 def test_a_refused_feedback_says_why_and_keeps_what_was_typed(scene: MakeScene):
     stage = scene()
     visit = opened(stage)
@@ -160,6 +176,34 @@ def test_the_models_view_says_what_is_live_why_and_how_good(scene: MakeScene):
 
     expect(panel).to_contain_text("Live")
     expect(panel).to_contain_text("iops-risk-predictor")
-    expect(panel).to_contain_text("Recall of critical 0.912 is at least 0.80")
-    expect(panel.get_by_role("row", name="Accuracy")).to_contain_text("0.934")
-    expect(panel).to_contain_text("Not measured yet.")
+    expect(panel).to_contain_text("Recall of critical 0.912 >= 0.800 (on 54 rows).")
+    expect(panel.get_by_role("img", name="passed")).to_have_count(4)
+    expect(panel.get_by_role("row", name="Balanced accuracy")).to_contain_text("0.842")
+    expect(panel.get_by_role("row", name="Persistence macro-F1")).to_contain_text("0.803")
+    expect(visit.tab.get_by_role("row", name="Persistence RMSE")).to_contain_text("8.77")
+
+
+def test_the_models_view_shows_drift_and_how_good_each_variant_is_live(scene: MakeScene):
+    visit = scene().visit(route="/models")
+    risk, performance = (visit.tab.locator(f".model[data-kind={kind}]") for kind in ("risk", "performance"))
+
+    expect(risk).to_contain_text("Drift ✕ detected")
+    assert visit.texts(".model[data-kind=risk] .drift tr")[:2] == [
+        "Queue depth has drifted, PSI 0.412",
+        "I/O size has drifted, PSI 0.214",
+    ]
+    expect(risk.get_by_role("row", name="Largest shift of missing values")).to_contain_text("1.2 points")
+    expect(risk.locator(".drift").get_by_role("row", name="Accuracy")).to_contain_text("0.915 (0.894 to 0.934)")
+    expect(risk).to_contain_text("monitoring/risk/2026-03-02/report.html")
+    expect(performance).to_contain_text("Drift ✓ none detected")
+    expect(performance.get_by_role("row", name="Variant challenger: RMSE")).to_contain_text("6.09 (5.30 to 6.90)")
+
+
+def test_before_the_first_watch_and_the_first_outcome_the_models_view_says_so(scene: MakeScene):
+    stage = scene()
+    stage.state.drift = {"risk": None, "performance": {**WATCHED["performance"], "live": None, "variants": []}}
+    visit = stage.visit(route="/models")
+
+    expect(visit.tab.locator(".model[data-kind=risk]")).to_contain_text("not watched yet")
+    expect(visit.tab.locator(".model[data-kind=performance]")).to_contain_text("No outcome is known yet")
+    visit.shot("models-not-watched-light-1280", whole=True)

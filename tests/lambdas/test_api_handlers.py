@@ -29,6 +29,7 @@ VARIABLES = {
     "PERFORMANCE_ENDPOINT_NAME": "iops-performance-predictor",
     "RISK_LIVE_PACKAGE_PARAMETER": "/iops-insights/risk/live-package",
     "PERFORMANCE_LIVE_PACKAGE_PARAMETER": "/iops-insights/performance/live-package",
+    "BUCKET_NAME": "bucket",
     "ALLOWED_ORIGINS": ORIGIN,
 }
 PREDICTED = {"kind": "risk", "risk_level": "high", "as_of": "2026-03-02T11:00:00.000Z"}

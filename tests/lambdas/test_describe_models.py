@@ -12,10 +12,12 @@ ENVIRONMENT = ModelsEnvironment(
     performance_endpoint_name="iops-performance-predictor",
     risk_live_package_parameter="/iops-insights/risk/live-package",
     performance_live_package_parameter="/iops-insights/performance/live-package",
+    bucket_name="bucket",
     requests_table_name="requests",
     client_requests_per_minute=1000,
     allowed_origins="http://localhost:3000",
 )
+DRIFT: dict[str, Any] = {"risk": {"drift_detected": False}, "performance": {"of": "a model that is gone"}}
 PACKAGE = "arn:aws:sagemaker:us-east-1:123456789012:model-package/iops-risk/3"
 
 
@@ -57,7 +59,7 @@ class Clock:
 
 
 def live(sagemaker: SageMaker, clock: Clock | None = None) -> LiveModels:
-    return LiveModels(ENVIRONMENT, sagemaker, Parameters(), clock or Clock())
+    return LiveModels(ENVIRONMENT, sagemaker, Parameters(), lambda kind: DRIFT[kind], clock or Clock())
 
 
 def test_a_live_model_is_described_by_its_package_and_an_absent_one_is_said_to_be(make_refusal: Any) -> None:
@@ -72,6 +74,7 @@ def test_a_live_model_is_described_by_its_package_and_an_absent_one_is_said_to_b
         "created_at": "2026-03-02T10:00:00.000Z",
         "metrics": {"accuracy": 0.93, "rows": 2100.0},
         "gate": {"passed": True, "reasons": ["accuracy 0.93 is at least 0.9", "beats persistence"]},
+        "drift": {"drift_detected": False},
     }
     assert performance == {
         "kind": "performance",
@@ -83,6 +86,7 @@ def test_a_live_model_is_described_by_its_package_and_an_absent_one_is_said_to_b
         "created_at": None,
         "metrics": {},
         "gate": None,
+        "drift": None,
     }
 
 

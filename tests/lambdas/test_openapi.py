@@ -119,6 +119,7 @@ def test_every_route_of_a_function_is_answered_by_its_handler(function: str, mon
         "PREDICTIONS_TABLE_NAME",
         "DEVICES_TABLE_NAME",
         "REQUESTS_TABLE_NAME",
+        "BUCKET_NAME",
         "RISK_ENDPOINT_NAME",
         "PERFORMANCE_ENDPOINT_NAME",
         "RISK_LIVE_PACKAGE_PARAMETER",
