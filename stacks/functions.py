@@ -9,10 +9,16 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from stacks.nag import acknowledge
-from stacks.permissions import Permission, grant
+from stacks.permissions import Permission, allow, grant
 from stacks.settings import Settings
 
 METRICS_NAMESPACE = "IopsInsights"
+
+_TRACING = allow(
+    ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+    ["*"],
+    because="X-Ray's writing actions know no resource (service reference).",
+)
 
 # A Code belongs to one stack, so stacks are given its maker; template tests pass one that bundles nothing.
 CodeMaker = Callable[[], lambda_.Code]
@@ -40,7 +46,7 @@ class InsightFunction(Construct):
         )
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log_group.grant(self.role, "logs:CreateLogStream", "logs:PutLogEvents")
-        grant(self.role, permissions)
+        grant(self.role, [_TRACING, *permissions])
         self.function = lambda_.Function(
             self,
             "Function",
@@ -52,6 +58,9 @@ class InsightFunction(Construct):
             timeout=timeout,
             memory_size=memory_mib,
             log_group=self.log_group,
+            # Lambda itself traces an invocation and its cold start; Powertools' Tracer would add the SDK's calls, and a multiple
+            # of that cold start (bench cold_lambda).
+            tracing=lambda_.Tracing.ACTIVE,
             environment={
                 "STAGE": settings.stage,
                 "POWERTOOLS_SERVICE_NAME": name,

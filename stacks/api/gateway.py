@@ -72,6 +72,7 @@ def _stage(access_log: logs.ILogGroup) -> apigateway.StageOptions:
         throttling_burst_limit=2 * _STAGE_REQUESTS_PER_SECOND,
         logging_level=apigateway.MethodLoggingLevel.ERROR,
         metrics_enabled=True,
+        tracing_enabled=True,
         access_log_destination=apigateway.LogGroupLogDestination(access_log),
         access_log_format=apigateway.AccessLogFormat.json_with_standard_fields(
             caller=True,

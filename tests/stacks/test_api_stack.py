@@ -120,3 +120,30 @@ def test_the_devices_table_follows_both_streams_with_partial_failures(api: dict[
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert mapping["BisectBatchOnFunctionError"] is True
         assert mapping["MaximumRetryAttempts"] > 0
+
+
+def test_a_request_is_traced_through_the_gateway_and_whatever_function_it_meets(templates: Templates) -> None:
+    (stage,) = properties(templates["IopsApi"], "AWS::ApiGateway::Stage")
+    ours = [
+        function
+        for template in templates.values()
+        for function in properties(template, "AWS::Lambda::Function")
+        if str(function["Handler"]).startswith("lambdas.")
+    ]
+    assert stage["TracingEnabled"] is True
+    assert {function["TracingConfig"]["Mode"] for function in ours} == {"Active"}
+
+
+def test_the_models_route_reads_the_two_newest_watches_and_no_other_object(api: dict[str, Any]) -> None:
+    statements = [
+        statement
+        for policy in properties(api, "AWS::IAM::Policy")
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "s3:" in str(statement["Action"])
+    ]
+    assert [statement["Action"] for statement in statements] == ["s3:GetObject"]
+    ends = [parts["Fn::Join"][1][-1] for parts in statements[0]["Resource"]]
+    assert [end[end.index("/") :] for end in ends] == [
+        "/monitoring/risk/latest.json",
+        "/monitoring/performance/latest.json",
+    ]
