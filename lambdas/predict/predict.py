@@ -116,7 +116,7 @@ def _answers(
         return parts.circuits[variant or LIVE].call(lambda: parts.endpoint.ask(kind, texts, variant))
 
     instances = [Instance(window.rows, window.last_alert_at).to_json() for window in windows]
-    variants = [experiment and experiment.variant_of(window.rows[-1].device_id) for window in windows]
+    variants = [experiment.variant_of(window.rows[-1].device_id) if experiment else None for window in windows]
     told = told_by_variants(ask, variants, instances)
     predicted_at = parts.now()
     outcomes = [
