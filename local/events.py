@@ -1,9 +1,11 @@
-"""EventBridge starts a state machine with the role of the rule's target; MiniStack does so with nobody's."""
+"""EventBridge: events of AWS's services, and a state machine started with the role of the rule's target, where MiniStack
+does so with nobody's."""
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from local.permissions import AccessDenied, Check, RoleNotAssumable, authorize
@@ -15,6 +17,14 @@ def register() -> None:
     from ministack.services import eventbridge
 
     eventbridge._invoke_target = with_target_role(eventbridge._invoke_target)
+
+
+def put_event(source: str, detail_type: str, detail: Mapping[str, Any], *, resources: Sequence[str] = ()) -> None:
+    """An event of one of AWS's services on the default bus."""
+    from ministack.services import eventbridge
+
+    entry = {"Source": source, "DetailType": detail_type, "Detail": json.dumps(detail), "Resources": list(resources)}
+    eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
 
 
 def with_target_role(invoke: Callable[..., None]) -> Callable[..., None]:

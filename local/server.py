@@ -35,12 +35,12 @@ def main() -> int:
 def register_everything(settings: CloudSettings) -> None:
     """Add to MiniStack what this project needs of AWS and what MiniStack does differently; once per process."""
     from local import (
-        alarms,
         autoscaling,
         cloudformation,
         events,
         gateway,
         lambda_workers,
+        monitoring,
         permissions,
         sagemaker_service,
         states,
@@ -50,10 +50,10 @@ def register_everything(settings: CloudSettings) -> None:
     lambda_workers.register()
     sagemaker_service.register()
     autoscaling.register(settings.clock)
-    alarms.register(settings.clock)
     events.register()
     gateway.register()
     states.register(settings)
+    monitoring.register(settings.clock)
     cloudformation.register(settings)
     permissions.wrap_handlers()
 

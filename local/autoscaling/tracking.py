@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from local.alarms import SPARE_PERIODS, datapoints, wanted_state
 from local.autoscaling import endpoints
 from local.autoscaling.api import DEFAULT_COOLDOWN_SECONDS
 from local.autoscaling.endpoints import VariantSize
 from local.autoscaling.targets import TARGETS, Policy, Target
 from local.clock import Clock
+from local.monitoring.evaluation import SPARE_PERIODS, datapoints, wanted_state
 
 logger = logging.getLogger("iops.autoscaling")
 

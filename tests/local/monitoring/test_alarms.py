@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from local.alarms import datapoints, wanted_state
 from local.clock import Clock
 from local.cloud import LaptopCloud
+from local.monitoring.evaluation import datapoints, wanted_state
 
 ALARM: dict[str, Any] = {
     "AlarmName": "errors",

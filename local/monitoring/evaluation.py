@@ -1,72 +1,52 @@
-"""CloudWatch metric alarms, evaluated as CloudWatch does, in the minutes of the laptop's clock.
-
-MiniStack 1.5.33 evaluates an alarm over every series of the metric's name, whatever the alarm's dimensions, lumps the
-evaluation periods together, knows no missing data, and looks only when somebody puts a metric. Roll-back alarms of
-one endpoint must not answer for the other's errors, so its evaluation is replaced.
-"""
+"""When a metric alarm is in which state, by CloudWatch's rules and in the minutes of the laptop's clock."""
 
 from __future__ import annotations
 
-import functools
-import logging
 import math
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from local.clock import MINUTE_SECONDS, Clock
+from local.monitoring import metric_math
 
-logger = logging.getLogger("iops.alarms")
-
-LOOK_EVERY_SECONDS = 15.0
 DEFAULT_PERIOD_SECONDS = 60
 SPARE_PERIODS = 2
 """CloudWatch looks at more periods than it evaluates (its example: five for three), so that data which is late or
 missing does not decide."""
 
 
-def register(clock: Clock) -> None:
-    from ministack.services import cloudwatch
-
-    cloudwatch._evaluate_alarm = functools.partial(evaluate, clock=clock)
-    threading.Thread(target=_watch, args=(clock,), daemon=True, name="alarms").start()
-
-
-def _watch(clock: Clock) -> None:
-    """A period ends, and data goes missing, without a new data point too."""
-    from ministack.services import cloudwatch
-
-    while True:
-        time.sleep(clock.real(LOOK_EVERY_SECONDS))
-        try:
-            for alarm in list(cloudwatch._alarms.values()):
-                evaluate(alarm, clock=clock)
-        except Exception:
-            logger.exception("alarms could not be evaluated")
+def values_of(alarm: Mapping[str, Any], *, now: float, clock: Clock) -> list[float | None]:
+    """One value per period of the evaluation range, oldest first, of the alarm's metric or of its expression."""
+    queries = alarm.get("Metrics")
+    if not queries:
+        return datapoints(alarm, now=now, clock=clock)
+    period_seconds = metric_math.period_of(queries)
+    shared = {"Period": period_seconds, "EvaluationPeriods": evaluation_periods(alarm)}
+    measured = {
+        query["Id"]: datapoints({**metric_of(query["MetricStat"]), **shared}, now=now, clock=clock)
+        for query in queries
+        if query.get("MetricStat")
+    }
+    return metric_math.returned(queries, measured, period_seconds=period_seconds)
 
 
-def evaluate(alarm: dict[str, Any], *, clock: Clock) -> None:
-    """Move the alarm to the state that its data asks for, with history and actions by MiniStack."""
-    from ministack.services import cloudwatch
-
-    if not alarm.get("MetricName"):
-        return
-    state, reason = wanted_state(alarm, datapoints(alarm, now=time.time(), clock=clock))
-    before = alarm["StateValue"]
-    if state == before:
-        return
-    alarm.update(StateValue=state, StateReason=reason, StateUpdatedTimestamp=int(time.time()))
-    cloudwatch._record_history(alarm["AlarmName"], before, state, reason)
-    cloudwatch._dispatch_alarm_actions(alarm, before, state, reason)
-    cloudwatch._evaluate_parent_alarms(alarm)
+def metric_of(stat: Mapping[str, Any]) -> dict[str, Any]:
+    """A MetricStat in the members of an alarm of one metric."""
+    metric = stat["Metric"]
+    return {
+        "Namespace": metric["Namespace"],
+        "MetricName": metric["MetricName"],
+        "Dimensions": metric.get("Dimensions") or [],
+        "Statistic": stat["Stat"],
+        "Unit": stat.get("Unit"),
+    }
 
 
 def datapoints(alarm: Mapping[str, Any], *, now: float, clock: Clock) -> list[float | None]:
     """One value per period of the evaluation range, oldest first; None where there is no data.
 
     The range ends with the last whole minute, whose periods lie back to back before it (CloudWatch user guide,
-    "Evaluating an alarm"); what a period that still runs has so far is no value.
+    "Evaluating an alarm"); what a period that still runs has so far is no value. An alarm with a unit sees that unit alone.
     """
     from ministack.services import cloudwatch
 
@@ -76,6 +56,8 @@ def datapoints(alarm: Mapping[str, Any], *, now: float, clock: Clock) -> list[fl
     end, length = clock.last_edge(now, min(period_seconds, MINUTE_SECONDS)), clock.real(period_seconds)
     inside: list[list[Any]] = [[] for _ in range(evaluation_periods(alarm) + SPARE_PERIODS)]
     for point in list(cloudwatch._metrics.get(key) or []):
+        if alarm.get("Unit") and point["Unit"] != alarm["Unit"]:
+            continue
         age = math.ceil((end - point["Timestamp"]) / length)
         if 0 < age <= len(inside):
             inside[-age].append(point)
