@@ -1,5 +1,6 @@
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from local.clock import Clock
 from local.cloud import LaptopCloud
 from local.monitoring.evaluation import datapoints, wanted_state
+from tests.local.monitoring.conftest import MakeEar, patiently
 
 ALARM: dict[str, Any] = {
     "AlarmName": "errors",
@@ -137,3 +139,147 @@ def states_of(cloudwatch: Any, alarm: str) -> list[str]:
     """Every state that the alarm has entered."""
     items = cloudwatch.describe_alarm_history(AlarmName=alarm, HistoryItemType="StateUpdate")["AlarmHistoryItems"]
     return [json.loads(item["HistoryData"])["newState"]["stateValue"] for item in items]
+
+
+def alarm_of(name: str, **changes: Any) -> dict[str, Any]:
+    """A metric alarm on Test/<name> without dimensions, over one minute."""
+    return {
+        "AlarmName": name,
+        "Namespace": "Test",
+        "MetricName": name,
+        "Statistic": "Sum",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "Threshold": 0,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+        **changes,
+    }
+
+
+def put(cloudwatch: Any, values: dict[str, float]) -> None:
+    """All in one minute."""
+    moment = datetime.now(UTC)
+    data = [{"MetricName": name, "Value": value, "Timestamp": moment} for name, value in values.items()]
+    cloudwatch.put_metric_data(Namespace="Test", MetricData=data)
+
+
+def state_of(cloudwatch: Any, name: str) -> str:
+    answer = cloudwatch.describe_alarms(AlarmNames=[name], AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    (alarm,) = answer["MetricAlarms"] + answer["CompositeAlarms"]
+    return str(alarm["StateValue"])
+
+
+def stat_of(name: str) -> dict[str, Any]:
+    return {"Metric": {"Namespace": "Test", "MetricName": name}, "Period": 60, "Stat": "Sum"}
+
+
+def test_an_expression_rings_and_recovers_and_tells_its_topic_and_the_bus(
+    laptop: LaptopCloud, make_ear: MakeEar
+) -> None:
+    cloudwatch, sns, events = (laptop.client(name) for name in ("cloudwatch", "sns", "events"))
+    bus, paged = make_ear("alarm-events"), make_ear("alarm-pages")
+    topic = sns.create_topic(Name="alarm-topic")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=paged.arn, Attributes={"RawMessageDelivery": "true"})
+    pattern = {"source": ["aws.cloudwatch"], "detail": {"alarmName": ["error-share"]}}
+    events.put_rule(Name="alarm-rule", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="alarm-rule", Targets=[{"Id": "ear", "Arn": bus.arn}])
+    metrics = [
+        {"Id": "share", "Expression": "IF(calls > 0, 100 * FILL(errors, 0) / calls, 0)", "ReturnData": True},
+        {"Id": "errors", "MetricStat": stat_of("share-errors"), "ReturnData": False},
+        {"Id": "calls", "MetricStat": stat_of("share-calls"), "ReturnData": False},
+    ]
+    alarm = {key: value for key, value in alarm_of("error-share").items() if key in KEPT_BY_EXPRESSIONS}
+    cloudwatch.put_metric_alarm(**alarm, Metrics=metrics, AlarmActions=[topic], OKActions=[topic])
+
+    put(cloudwatch, {"share-calls": 8, "share-errors": 2})
+    patiently(lambda: len(bus.heard()) >= 3 and len(paged.heard()) >= 3)
+
+    changes = [(event["detail"]["previousState"]["value"], event["detail"]["state"]["value"]) for event in bus.heard()]
+    assert changes == [("INSUFFICIENT_DATA", "OK"), ("OK", "ALARM"), ("ALARM", "OK")]
+    event = bus.heard()[1]
+    assert event["detail-type"] == "CloudWatch Alarm State Change"
+    assert event["resources"] == ["arn:aws:cloudwatch:us-east-1:000000000000:alarm:error-share"]
+    assert event["detail"]["configuration"]["metrics"][0]["expression"].startswith("IF(calls > 0")
+    assert event["detail"]["configuration"]["metrics"][1]["metricStat"]["metric"] == {
+        "namespace": "Test",
+        "name": "share-errors",
+        "dimensions": {},
+    }
+    assert [message["NewStateValue"] for message in paged.heard()] == ["OK", "ALARM", "OK"]
+    described = cloudwatch.describe_alarms(AlarmNames=["error-share"])["MetricAlarms"][0]
+    assert [query["Id"] for query in described["Metrics"]] == ["share", "errors", "calls"]
+    assert "MetricName" not in described
+
+
+KEPT_BY_EXPRESSIONS = ("AlarmName", "EvaluationPeriods", "Threshold", "ComparisonOperator", "TreatMissingData")
+
+
+def test_a_wrong_expression_is_refused_and_no_alarm_is_made(laptop: LaptopCloud) -> None:
+    cloudwatch = laptop.client("cloudwatch")
+    alarm = {key: value for key, value in alarm_of("wrong").items() if key in KEPT_BY_EXPRESSIONS}
+
+    with pytest.raises(cloudwatch.exceptions.ClientError, match="no element of Metrics has the Id calls"):
+        cloudwatch.put_metric_alarm(**alarm, Metrics=[{"Id": "share", "Expression": "1 / calls", "Period": 60}])
+
+    assert cloudwatch.describe_alarms(AlarmNames=["wrong"])["MetricAlarms"] == []
+
+
+def test_a_topic_that_does_not_let_cloudwatch_publish_stays_silent_and_the_history_says_so(laptop: LaptopCloud) -> None:
+    cloudwatch, sns = laptop.client("cloudwatch"), laptop.client("sns")
+    topic = sns.create_topic(Name="closed-topic")["TopicArn"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": topic,
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
+    cloudwatch.put_metric_alarm(**alarm_of("unheard", AlarmActions=[topic]))
+
+    cloudwatch.set_alarm_state(AlarmName="unheard", StateValue="ALARM", StateReason="tried")
+
+    items = cloudwatch.describe_alarm_history(AlarmName="unheard", HistoryItemType="Action")["AlarmHistoryItems"]
+    assert [item["HistorySummary"] for item in items] == [
+        f"Failed to execute action {topic}. CloudWatch Alarms is not authorized to publish"
+    ]
+
+
+def test_a_composite_alarm_acts_after_its_wait_and_not_while_its_suppressor_rings(
+    laptop: LaptopCloud, make_ear: MakeEar
+) -> None:
+    cloudwatch, sns = laptop.client("cloudwatch"), laptop.client("sns")
+    paged = make_ear("composite-pages")
+    topic = sns.create_topic(Name="composite-topic")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=paged.arn, Attributes={"RawMessageDelivery": "true"})
+    for name in ("part-a", "part-b", "hush"):  # ignored gaps: only SetAlarmState moves them
+        cloudwatch.put_metric_alarm(**alarm_of(name, TreatMissingData="ignore"))
+        cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="calm")
+    composite = {"AlarmName": "whole", "AlarmRule": 'ALARM("part-a") OR ALARM("part-b")', "AlarmActions": [topic]}
+    periods = {"ActionsSuppressorWaitPeriod": 60, "ActionsSuppressorExtensionPeriod": 60}
+    cloudwatch.put_composite_alarm(**composite, ActionsSuppressor="hush", **periods)
+
+    cloudwatch.set_alarm_state(AlarmName="part-a", StateValue="ALARM", StateReason="tried")
+    assert state_of(cloudwatch, "whole") == "ALARM"
+    patiently(paged.heard)
+    assert [message["NewStateValue"] for message in paged.heard()] == ["ALARM"]
+
+    cloudwatch.set_alarm_state(AlarmName="hush", StateValue="ALARM", StateReason="a deployment")
+    cloudwatch.set_alarm_state(AlarmName="part-a", StateValue="OK", StateReason="tried")
+    cloudwatch.set_alarm_state(AlarmName="part-b", StateValue="ALARM", StateReason="tried")
+    described = cloudwatch.describe_alarms(AlarmNames=["whole"], AlarmTypes=["CompositeAlarm"])["CompositeAlarms"][0]
+    assert (described["StateValue"], described["ActionsSuppressedBy"]) == ("ALARM", "Alarm")
+    cloudwatch.set_alarm_state(AlarmName="hush", StateValue="OK", StateReason="over")
+    patiently(lambda: len(paged.heard()) == 2)
+    assert [message["NewStateValue"] for message in paged.heard()] == ["ALARM", "ALARM"]
+
+
+def test_a_suppressor_comes_with_both_periods(laptop: LaptopCloud) -> None:
+    cloudwatch = laptop.client("cloudwatch")
+
+    with pytest.raises(
+        cloudwatch.exceptions.ClientError,
+        match="ActionsSuppressorWaitPeriod, ActionsSuppressorExtensionPeriod must be given",
+    ):
+        cloudwatch.put_composite_alarm(AlarmName="half", AlarmRule="FALSE", ActionsSuppressor="hush")
