@@ -18,6 +18,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "map": dict,
     "structure": dict,
 }
+CASELESS = "(?i)"
 
 
 @functools.cache
@@ -27,9 +28,9 @@ def service_model(service: str = "application-autoscaling") -> Any:
     return botocore.session.get_session().get_service_model(service)
 
 
-def problems(action: str, request: Mapping[str, Any]) -> list[str]:
+def problems(action: str, request: Mapping[str, Any], *, service: str = "application-autoscaling") -> list[str]:
     """One sentence per violated constraint, in AWS's words."""
-    shape = service_model().operation_model(action).input_shape
+    shape = service_model(service).operation_model(action).input_shape
     return list(_problems(shape, request, "")) if shape is not None else []
 
 
@@ -72,7 +73,10 @@ def _constraint_problems(shape: Any, value: Any, path: str) -> Iterator[str]:
 
 
 def _python_pattern(pattern: str) -> str:
-    """The models write characters beyond the first plane as Java surrogate pairs, which Python's re refuses."""
+    """The models write characters beyond the first plane as Java surrogate pairs, which Python's re refuses, and flags in
+    the middle, which it wants in front."""
+    if CASELESS in pattern:
+        pattern = CASELESS + pattern.replace(CASELESS, "")
     return pattern.replace("\\uD800\\uDC00-\\uDBFF\\uDFFF", "\U00010000-\U0010ffff").replace(
         "\\p{Print}", "[\\x20-\\x7e]"
     )

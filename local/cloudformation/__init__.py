@@ -13,7 +13,7 @@ def register(settings: CloudSettings) -> None:
     from ministack import app
     from ministack.services.cloudformation import provisioners, stacks
 
-    from local.cloudformation import api_account, autoscaling_types, custom_resources, sagemaker_types
+    from local.cloudformation import api_account, autoscaling_types, custom_resources, monitoring_types, sagemaker_types
     from local.cloudformation.service_role import (
         OWN_TYPES,
         StackRoles,
@@ -22,6 +22,8 @@ def register(settings: CloudSettings) -> None:
         with_type_check,
     )
 
+    provisioners._RESOURCE_HANDLERS.update(monitoring_types.HANDLERS)
+    provisioners._REPLACING_PROPERTIES.update(monitoring_types.REPLACING)
     for resource_type, handlers in provisioners._RESOURCE_HANDLERS.items():
         if not resource_type.startswith(OWN_TYPES):
             for operation in ("create", "update", "delete"):

@@ -65,21 +65,21 @@ def typed(action: str, request: Properties) -> dict[str, Any]:
     from local.sagemaker.validation import service_model
 
     shape = service_model().operation_model(action).input_shape
-    result: dict[str, Any] = _typed(shape, dict(request))
+    result: dict[str, Any] = with_types(shape, dict(request))
     return result
 
 
-def _typed(shape: Any, value: Any) -> Any:
+def with_types(shape: Any, value: Any) -> Any:
     kind = shape.type_name
     if kind == "structure" and isinstance(value, Mapping):
         return {
-            name: _typed(shape.members[name], member) if name in shape.members else member
+            name: with_types(shape.members[name], member) if name in shape.members else member
             for name, member in value.items()
         }
     if kind == "list" and isinstance(value, list):
-        return [_typed(shape.member, member) for member in value]
+        return [with_types(shape.member, member) for member in value]
     if kind == "map" and isinstance(value, Mapping):
-        return {key: _typed(shape.value, member) for key, member in value.items()}
+        return {key: with_types(shape.value, member) for key, member in value.items()}
     if isinstance(value, str) and kind in FROM_TEXT:
         return FROM_TEXT[kind](value)
     return str(value) if kind == "string" and isinstance(value, int | float) else value

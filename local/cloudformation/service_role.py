@@ -138,6 +138,12 @@ def alarm_checks(operation: str, name: str) -> Iterator[Check]:
         yield Check("cloudwatch:DescribeAlarms", arn)
 
 
+def composite_alarm_checks(operation: str, name: str) -> Iterator[Check]:
+    for check in alarm_checks(operation, name):
+        is_put = check.action == "cloudwatch:PutMetricAlarm"
+        yield Check("cloudwatch:PutCompositeAlarm", check.resource) if is_put else check
+
+
 def parameter_checks(operation: str, name: str) -> Iterator[Check]:
     arn = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/{name.lstrip('/')}"
     yield Check("ssm:DeleteParameter" if operation == "delete" else "ssm:PutParameter", arn)
@@ -147,6 +153,7 @@ def parameter_checks(operation: str, name: str) -> Iterator[Check]:
 
 CHECKED_TYPES: dict[str, tuple[str, Callable[[str, str], Iterator[Check]]]] = {
     "AWS::CloudWatch::Alarm": ("AlarmName", alarm_checks),
+    "AWS::CloudWatch::CompositeAlarm": ("AlarmName", composite_alarm_checks),
     "AWS::SSM::Parameter": ("Name", parameter_checks),
 }
 """Types of MiniStack whose calls are known: the property with the resource's name, and the checks by operation."""

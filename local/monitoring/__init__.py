@@ -6,7 +6,7 @@ from local.clock import Clock
 
 
 def register(clock: Clock) -> None:
-    from local.monitoring import alarms, executions, functions, gateway, reading, tables
+    from local.monitoring import alarms, executions, functions, gateway, query_definitions, reading, tables
     from local.monitoring.recorder import Recorder
 
     recorder = Recorder(clock)
@@ -14,3 +14,4 @@ def register(clock: Clock) -> None:
         module.register(recorder)
     reading.register(recorder)
     alarms.register(clock, recorder)
+    query_definitions.register()
