@@ -50,10 +50,10 @@ def register_everything(settings: CloudSettings) -> None:
     lambda_workers.register()
     sagemaker_service.register()
     autoscaling.register(settings.clock)
-    events.register()
     gateway.register()
     states.register(settings)
-    monitoring.register(settings.clock)
+    recorder = monitoring.register(settings.clock)
+    events.register(settings.clock, recorder)
     cloudformation.register(settings)
     permissions.wrap_handlers()
 

@@ -155,6 +155,8 @@ def describe_scalable_targets(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def put_scaling_policy(request: Mapping[str, Any]) -> dict[str, Any]:
+    from local.autoscaling import alarms
+
     with TARGETS.lock:
         target = TARGETS.get(request["ResourceId"], request["ScalableDimension"])
         if target is None:
@@ -167,6 +169,7 @@ def put_scaling_policy(request: Mapping[str, Any]) -> dict[str, Any]:
         policy = known or Policy(name, {}, new_policy_arn(target, name), time.time())
         policy.configuration = configuration
         target.policies[name] = policy
+    alarms.put(target, policy)
     return {"PolicyARN": policy.arn, "Alarms": _alarms(target, policy)}
 
 
@@ -187,10 +190,9 @@ def _tracking_configuration(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _alarms(target: Target, policy: Policy) -> list[dict[str, str]]:
-    base = f"TargetTracking-{target.resource_id}"
-    arn = f"arn:aws:cloudwatch:us-east-1:{ACCOUNT}:alarm:{base}"
-    marks = (f"AlarmHigh-{policy.name}", f"AlarmLow-{policy.name}")
-    return [{"AlarmName": f"{base}-{mark}", "AlarmARN": f"{arn}-{mark}"} for mark in marks]
+    from local.autoscaling import alarms
+
+    return [{"AlarmName": name, "AlarmARN": alarms.arn_of(name)} for name in alarms.names_of(target, policy)]
 
 
 def describe_scaling_policies(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -218,11 +220,15 @@ def describe_scaling_policies(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def delete_scaling_policy(request: Mapping[str, Any]) -> dict[str, Any]:
+    from local.autoscaling import alarms
+
     target = TARGETS.get(request["ResourceId"], request["ScalableDimension"])
-    if target is None or target.policies.pop(request["PolicyName"], None) is None:
+    policy = target.policies.pop(request["PolicyName"], None) if target else None
+    if target is None or policy is None:
         raise AutoScalingError(
             "ObjectNotFoundException", f"No scaling policy found for policy name: {request['PolicyName']}"
         )
+    alarms.forget(target, policy)
     return {}
 
 

@@ -93,8 +93,15 @@ class Targets:
             self._targets[target.resource_id, target.dimension] = target
 
     def remove(self, resource_id: str, dimension: str) -> Target | None:
+        """Without its target a policy is gone, and so are its alarms."""
+        from local.autoscaling import alarms
+
         with self.lock:
-            return self._targets.pop((resource_id, dimension), None)
+            target = self._targets.pop((resource_id, dimension), None)
+        if target is not None:
+            for policy in target.policies.values():
+                alarms.forget(target, policy)
+        return target
 
     def __iter__(self) -> Iterator[Target]:
         with self.lock:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from local.autoscaling import endpoints
+from local.autoscaling import endpoints, events
 from local.autoscaling.api import DEFAULT_COOLDOWN_SECONDS
 from local.autoscaling.endpoints import VariantSize
 from local.autoscaling.targets import TARGETS, Policy, Target
@@ -155,6 +155,7 @@ class Tracker:
             policy.scaled_in_at = None  # scaling out ends the scale-in cooldown
         else:
             policy.scaled_in_at = self._now()
+        events.announce(target, under_way)
 
     def look_at(self, target: Target) -> None:
         """Scale one target if its policies ask for it; with several policies the largest capacity wins."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from local.clock import Clock
+from local.monitoring.recorder import Recorder
 
 
-def register(clock: Clock) -> None:
+def register(clock: Clock) -> Recorder:
+    """Give what counts for everything else that has something to count."""
     from local.monitoring import alarms, executions, functions, gateway, query_definitions, reading, tables
-    from local.monitoring.recorder import Recorder
 
     recorder = Recorder(clock)
     for module in (functions, executions, gateway, tables):
@@ -15,3 +16,4 @@ def register(clock: Clock) -> None:
     reading.register(recorder)
     alarms.register(clock, recorder)
     query_definitions.register()
+    return recorder

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from local.cloud import LaptopCloud
+from tests.local.watching import Ear, MakeEar, Metrics
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +64,27 @@ def make_function(laptop: LaptopCloud, make_role: MakeRole) -> MakeFunction:
         return name
 
     return make
+
+
+@pytest.fixture
+def metrics(laptop: LaptopCloud) -> Metrics:
+    return Metrics(laptop.client("cloudwatch"))
+
+
+@pytest.fixture
+def make_ear(laptop: LaptopCloud) -> Iterator[MakeEar]:
+    sqs = laptop.client("sqs")
+    urls = []
+
+    def make(name: str) -> Ear:
+        url = sqs.create_queue(QueueName=name)["QueueUrl"]
+        urls.append(url)
+        arn = f"arn:aws:sqs:us-east-1:000000000000:{name}"
+        everyone = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [everyone]})
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+        return Ear(sqs, url, arn)
+
+    yield make
+    for url in urls:
+        sqs.delete_queue(QueueUrl=url)

@@ -239,3 +239,26 @@ def test_the_metric_is_that_of_the_variant() -> None:
     metric = tracking.metric_of(target, TRACKING)
     assert {entry["Name"]: entry["Value"] for entry in metric["Dimensions"]} == register_target
     assert (metric["MetricName"], metric["Statistic"], metric["Period"]) == ("InvocationsPerInstance", "Sum", 60)
+
+
+def test_a_policys_two_alarms_are_in_cloudwatch_as_long_as_the_policy(variant: Variant) -> None:
+    from ministack.services import cloudwatch
+
+    register()
+    names = [alarm["AlarmName"] for alarm in api.call("PutScalingPolicy", POLICY)["Alarms"]]
+
+    high, low = (cloudwatch._alarms[name] for name in names)
+    assert (high["Threshold"], high["EvaluationPeriods"], high["ComparisonOperator"]) == (
+        100.0,
+        3,
+        "GreaterThanThreshold",
+    )
+    assert (low["Threshold"], low["EvaluationPeriods"], low["ComparisonOperator"]) == (90.0, 15, "LessThanThreshold")
+    assert high["MetricName"] == low["MetricName"] == "InvocationsPerInstance"
+
+    api.call("DeleteScalingPolicy", {**TARGET, "PolicyName": "keep-up"})
+    assert not any(name in cloudwatch._alarms for name in names)
+
+    api.call("PutScalingPolicy", POLICY)
+    api.call("DeregisterScalableTarget", TARGET)
+    assert not any(name in cloudwatch._alarms for name in names)

@@ -8,7 +8,7 @@ import pytest
 from local.clock import Clock
 from local.cloud import LaptopCloud
 from local.monitoring.evaluation import datapoints, wanted_state
-from tests.local.monitoring.conftest import MakeEar, patiently
+from tests.local.watching import MakeEar, patiently
 
 ALARM: dict[str, Any] = {
     "AlarmName": "errors",

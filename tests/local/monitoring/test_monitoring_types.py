@@ -8,7 +8,7 @@ import pytest
 
 from local.cloud import LaptopCloud
 from local.cloudformation.monitoring_types import RefusedProperties, checked
-from tests.local.monitoring.conftest import patiently
+from tests.local.watching import patiently
 
 STAT = {"Metric": {"Namespace": "Stack", "MetricName": "Errors"}, "Period": 300, "Stat": "Sum"}
 CONDITIONS = {"EvaluationPeriods": 1, "Threshold": 5, "ComparisonOperator": "GreaterThanThreshold"}

@@ -1,5 +1,6 @@
 """What the laptop's services count, through a laptop cloud, and the rules behind it on plain values."""
 
+import functools
 import json
 import time
 import urllib.error
@@ -15,7 +16,7 @@ from local.monitoring.functions import iterator_age_ms
 from local.monitoring.gateway import dimensions_of
 from local.monitoring.gateway import metrics_of as call_metrics
 from local.monitoring.tables import failures
-from tests.local.monitoring.conftest import Metrics, patiently
+from tests.local.watching import Metrics, patiently
 
 HANDLER = """
 import json
@@ -138,15 +139,16 @@ def test_calls_of_an_api_count_by_api_and_by_stage(
 
     assert statuses == [200, 502, 403]
     for dimensions in ({"ApiName": "watched-api"}, {"ApiName": "watched-api", "Stage": "live"}):
-
-        def total(metric: str, statistic: str = "Sum", dimensions: dict[str, str] = dimensions) -> float | None:
-            return metrics.total("AWS/ApiGateway", metric, statistic=statistic, **dimensions)
-
-        patiently(lambda total=total: total("Count") == 3)
+        total = metrics.of("AWS/ApiGateway", **dimensions)
+        patiently(functools.partial(_has_come, total, 3))
         assert (total("Count"), total("4XXError"), total("5XXError")) == (3, 1, 1)
-        assert total("5XXError", "SampleCount") == 3
-        assert total("Latency", "SampleCount") == 3
-        assert total("IntegrationLatency", "SampleCount") == 2
+        assert total("5XXError", statistic="SampleCount") == 3
+        assert total("Latency", statistic="SampleCount") == 3
+        assert total("IntegrationLatency", statistic="SampleCount") == 2
+
+
+def _has_come(total: Callable[..., float | None], count: float) -> bool:
+    return total("Count") == count
 
 
 def _status(url: str) -> int:

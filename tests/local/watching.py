@@ -2,15 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-
-import pytest
-
-from local.cloud import LaptopCloud
-
-Wait = Callable[[Callable[[], Any]], Any]
 
 
 def patiently(look: Callable[[], Any], *, seconds: float = 20.0) -> Any:
@@ -40,10 +34,11 @@ class Metrics:
         )
         return sum(point[statistic] for point in answer["Datapoints"]) if answer["Datapoints"] else None
 
+    def of(self, namespace: str, **dimensions: str) -> Callable[..., float | None]:
+        def total(name: str, *, statistic: str = "Sum") -> float | None:
+            return self.total(namespace, name, statistic=statistic, **dimensions)
 
-@pytest.fixture
-def metrics(laptop: LaptopCloud) -> Metrics:
-    return Metrics(laptop.client("cloudwatch"))
+        return total
 
 
 class Ear:
@@ -62,22 +57,3 @@ class Ear:
 
 
 MakeEar = Callable[[str], Ear]
-
-
-@pytest.fixture
-def make_ear(laptop: LaptopCloud) -> Iterator[MakeEar]:
-    sqs = laptop.client("sqs")
-    urls = []
-
-    def make(name: str) -> Ear:
-        url = sqs.create_queue(QueueName=name)["QueueUrl"]
-        urls.append(url)
-        arn = f"arn:aws:sqs:us-east-1:000000000000:{name}"
-        everyone = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [everyone]})
-        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-        return Ear(sqs, url, arn)
-
-    yield make
-    for url in urls:
-        sqs.delete_queue(QueueUrl=url)
