@@ -44,6 +44,7 @@ def register_everything(settings: CloudSettings) -> None:
         permissions,
         sagemaker_service,
         states,
+        throughput,
     )
 
     permissions.register(settings)
@@ -52,6 +53,7 @@ def register_everything(settings: CloudSettings) -> None:
     autoscaling.register(settings.clock)
     gateway.register()
     states.register(settings)
+    throughput.register()
     recorder = monitoring.register(settings.clock)
     events.register(settings.clock, recorder)
     cloudformation.register(settings)
