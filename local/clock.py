@@ -1,8 +1,9 @@
 """The laptop's one clock: how fast AWS's minutes pass here.
 
 What only waits passes at this pace: poll and retry intervals of the workflows, baking and canary intervals, the minutes
-of metrics, the periods of alarms and of target tracking, cooldowns. Work and its limits (time-outs, health checks,
-grace) take real time, and time stamps are real. A rate "per minute" therefore counts what happens in one of these minutes.
+of metrics, the periods of alarms and of target tracking, cooldowns, rate() schedules (a cron() names real hours). Work
+and its limits (time-outs, health checks, grace) take real time, and time stamps are real. A rate "per minute" therefore
+counts what happens in one of these minutes.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from local.execution import Execution, run_execution
 from local.options import RunOptions
 from local.permissions import audit
 from local.run import Deployment, RunRecord, run, sign_in_of
+from tests.local.watching import Metrics, patiently
 
 pytestmark = pytest.mark.e2e
 
@@ -244,6 +245,29 @@ def test_the_other_routes_answer_too(record: RunRecord, cloud: LaptopCloud, depl
     ]
 
     assert [(answer.route, answer.status) for answer in answers if answer.status != 200] == []
+
+
+def test_what_has_happened_so_far_is_in_the_metrics_that_alarms_watch(
+    record: RunRecord, cloud: LaptopCloud, deployment: Deployment
+):
+    """A refused execution, a prediction, and what the function that answered it says of itself."""
+    metrics = Metrics(cloud.client("cloudwatch"))
+    executions = metrics.of("AWS/States", StateMachineArn=deployment["IopsTraining.TrainModelsArn"])
+    calls = metrics.of("AWS/ApiGateway", ApiName="iops-insights")
+    said = metrics.of("IopsInsights", service="predict", Kind="risk")
+    written = {
+        "ExecutionsStarted": lambda: executions("ExecutionsStarted"),
+        "ExecutionsFailed": lambda: executions("ExecutionsFailed"),
+        "ExecutionTime": lambda: executions("ExecutionTime", statistic="Maximum"),
+        "Count": lambda: calls("Count"),
+        "Latency": lambda: calls("Latency", statistic="Maximum"),
+        "IntegrationLatency": lambda: calls("IntegrationLatency", statistic="Maximum"),
+        "Predictions": lambda: said("Predictions"),
+    }
+
+    patiently(lambda: all(look() for look in written.values()))
+
+    assert [name for name, look in written.items() if not look()] == []
 
 
 @pytest.fixture(scope="module")
