@@ -11,6 +11,7 @@ from local.permissions.requests import (
     CHECKED_SERVICES,
     SAGEMAKER,
     over_tls,
+    with_budget_actions,
     with_condition_keys,
     with_needs,
     with_resource_arns,
@@ -42,6 +43,7 @@ def register(settings: CloudSettings) -> None:
     iam_actions.SERVICE_TO_IAM_NAMESPACE[AUTOSCALING] = AUTOSCALING
     iam_actions._BOTOCORE_SERVICE_MAP[SAGEMAKER] = ["sagemaker-runtime"]
     iam_actions.extract_resource_arn = with_resource_arns(iam_actions.extract_resource_arn)
+    iam_actions.extract_iam_action = with_budget_actions(iam_actions.extract_iam_action)
     iam_actions.request_tag_context = with_condition_keys(iam_actions.request_tag_context)
     iam_actions.access_denied_response = with_resource_in_denial(iam_actions.access_denied_response)
     app.pin_request_origin = over_tls(app.pin_request_origin)

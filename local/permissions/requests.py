@@ -10,13 +10,14 @@ from urllib.parse import parse_qs, unquote
 
 from local.permissions.decisions import denial
 from local.permissions.further import Check, autoscaling_needs, passed_roles, sagemaker_needs
-from local.permissions.resources import autoscaling_arns, sagemaker_arns
+from local.permissions.resources import autoscaling_arns, budget_arn, budget_permission, sagemaker_arns
 from local.settings import ACCOUNT, REGION
 
 Handler = Callable[..., Awaitable[tuple[int, dict[str, str], Any]]]
 
 SAGEMAKER = "sagemaker"
 AUTOSCALING = "application-autoscaling"
+BUDGETS = "budgets"
 CHECKED_SERVICES = (SAGEMAKER, AUTOSCALING, "lambda", "states", "cloudformation", "events", "scheduler")
 
 
@@ -120,12 +121,24 @@ def with_resource_arns(original: Callable[..., str]) -> Callable[..., str]:
         region: str,
         account: str,
     ) -> str:
+        if service == BUDGETS:
+            return budget_arn(_json(body), account=account)
         if service not in (SAGEMAKER, AUTOSCALING):
             arn = original(service, method, path, headers, body, query, region, account)
             return log_stream_arn(arn, _json(body)) if service == "logs" else arn
         action, request = parse_request(service, method, path, headers, body, query)
         arns = sagemaker_arns if service == SAGEMAKER else autoscaling_arns
         return arns(action, request, account=account, region=region)[0]
+
+    return extract
+
+
+def with_budget_actions(original: Callable[..., str | None]) -> Callable[..., str | None]:
+    """extract_iam_action: the permissions of Budgets are not named as its actions are."""
+
+    def extract(service: str, *rest: Any) -> str | None:
+        action = original(service, *rest)
+        return budget_permission(action.partition(":")[2]) if service == BUDGETS and action else action
 
     return extract
 

@@ -1,6 +1,6 @@
-"""Which ARNs an action of SageMaker or Application Auto Scaling is authorised on.
+"""Which ARNs an action of SageMaker, Application Auto Scaling or Budgets is authorised on.
 
-Source: the Service Authorization Reference's tables for both services. An action that appears in no table here is
+Source: the Service Authorization Reference's tables for these services. An action that appears in no table here is
 checked on "*", as AWS checks list actions.
 """
 
@@ -75,3 +75,18 @@ def autoscaling_arns(action: str, request: Mapping[str, Any], *, account: str, r
     if action.startswith("Describe"):
         return ["*"]
     return [f"arn:aws:application-autoscaling:{region}:{account}:scalable-target/*"]
+
+
+BUDGET_WRITERS = ("Create", "Update", "Delete")
+
+
+def budget_permission(action: str) -> str:
+    """Budgets has two permissions for all that is done with a budget, its notifications and its subscribers."""
+    return "budgets:ModifyBudget" if action.startswith(BUDGET_WRITERS) else "budgets:ViewBudget"
+
+
+def budget_arn(request: Mapping[str, Any], *, account: str) -> str:
+    """A budget's ARN knows no region; a list is authorised on all of the account's."""
+    budget = request.get("Budget") or request.get("NewBudget") or {}
+    name = request.get("BudgetName") or budget.get("BudgetName") or "*"
+    return f"arn:aws:budgets::{account}:budget/{name}"

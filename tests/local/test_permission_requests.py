@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from local.cloud import LaptopCloud
 from local.permissions.further import Check, autoscaling_needs, image_pull, managed_rules, passed_roles, sagemaker_needs
 from local.permissions.requests import log_stream_arn, parse_request
-from local.permissions.resources import autoscaling_arns, sagemaker_arns
+from local.permissions.resources import autoscaling_arns, budget_arn, budget_permission, sagemaker_arns
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 PREFIX = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:"
@@ -195,3 +195,59 @@ def test_loopback_counts_as_tls(laptop: LaptopCloud, make_role: MakeRole) -> Non
     s3.put_bucket_policy(Bucket="tls-only", Policy=deny)
     writer = make_role("writer", "ec2.amazonaws.com", {"Action": "s3:PutObject", "Resource": "arn:aws:s3:::tls-only/*"})
     session(laptop, writer, "s3").put_object(Bucket="tls-only", Key="k", Body=b"v")
+
+
+@pytest.mark.parametrize(
+    ("action", "request_members", "permission", "name"),
+    [
+        ("DescribeBudget", {"BudgetName": "b"}, "budgets:ViewBudget", "b"),
+        ("DescribeBudgets", {}, "budgets:ViewBudget", "*"),
+        ("CreateBudget", {"Budget": {"BudgetName": "b"}}, "budgets:ModifyBudget", "b"),
+        ("UpdateBudget", {"NewBudget": {"BudgetName": "b"}}, "budgets:ModifyBudget", "b"),
+        ("DeleteNotification", {"BudgetName": "b"}, "budgets:ModifyBudget", "b"),
+    ],
+)
+def test_budgets_knows_two_permissions(
+    action: str, request_members: dict[str, Any], permission: str, name: str
+) -> None:
+    assert budget_permission(action) == permission
+    assert budget_arn(request_members, account=ACCOUNT) == f"arn:aws:budgets::{ACCOUNT}:budget/{name}"
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "allowed"),
+    [
+        (
+            "budgets",
+            lambda client: client.describe_budgets(AccountId=ACCOUNT),
+            {"Action": "budgets:ViewBudget", "Resource": f"arn:aws:budgets::{ACCOUNT}:budget/*"},
+        ),
+        (
+            "logs",
+            lambda client: client.describe_query_definitions(),
+            {"Action": "logs:DescribeQueryDefinitions", "Resource": "*"},
+        ),
+        (
+            "cloudwatch",
+            lambda client: client.put_composite_alarm(AlarmName="asked", AlarmRule="FALSE"),
+            {
+                "Action": "cloudwatch:PutCompositeAlarm",
+                "Resource": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:asked",
+            },
+        ),
+    ],
+)
+def test_monitoring_asks_the_caller_for_its_permission(
+    laptop: LaptopCloud,
+    make_role: Callable[..., str],
+    service: str,
+    call: Callable[[Any], Any],
+    allowed: dict[str, Any],
+) -> None:
+    name = f"asks-{service}"
+    client = session(laptop, make_role(name, "lambda.amazonaws.com"), service)
+    with pytest.raises(ClientError, match=allowed["Action"]):
+        call(client)
+
+    make_role(name, "lambda.amazonaws.com", allowed)
+    call(client)
