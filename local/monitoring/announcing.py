@@ -49,12 +49,7 @@ class Announcer:
             hold = self._hold_at_change(alarm)
             self._keep(alarm, hold, old_state)
             state = state_changes.state_document(alarm, moment=moment)
-            unknown = {
-                "value": old_state,
-                "reason": "Unchecked: Initial alarm creation",
-                "timestamp": state["timestamp"],
-            }
-            previous, self._told[name] = self._told.get(name, unknown), state
+            previous, self._told[name] = self._previous(name, old_state, state), state
         put_event(alarm, state_changes.event_detail(alarm, state=state, previous=previous))
         if hold is None:
             act(alarm, old_state=old_state, moment=moment)
@@ -63,17 +58,25 @@ class Announcer:
         """Act for every alarm whose hold has ended."""
         from ministack.services import cloudwatch
 
-        for name, (hold, old_state) in list(self._held.items()):
+        for name in list(self._held):
             with self._lock:
+                hold, old_state = self._held.pop(name, (None, ""))
                 alarm = cloudwatch._composite_alarms.get(name)
                 rule = Rule.of(alarm) if alarm else None
-                if alarm is None or rule is None:
-                    self._held.pop(name, None)
+                if hold is None or alarm is None or rule is None:
                     continue
                 now_held = hold_later(hold, rule, suppressor_rings=rings(rule), now=self._aws_now())
                 self._keep(alarm, now_held, old_state)
             if now_held is None:
                 act(alarm, old_state=old_state, moment=self._now())
+
+    def _previous(self, name: str, old_state: str, state: Mapping[str, str]) -> dict[str, str]:
+        """What was told last, unless that was of an alarm of the same name that is gone."""
+        told = self._told.get(name)
+        if told is not None and told["value"] == old_state:
+            return told
+        initial = "Unchecked: Initial alarm creation"
+        return {"value": old_state, "reason": initial, "timestamp": state["timestamp"]}
 
     def _hold_at_change(self, alarm: Mapping[str, Any]) -> Hold | None:
         rule = Rule.of(alarm)
