@@ -38,7 +38,7 @@ def counted(handler: Callable[..., Awaitable[Any]], recorder: Recorder) -> Calla
 
 def failures(operation: str, request: Mapping[str, Any], status: int, answer: Mapping[str, Any]) -> Iterator[Counted]:
     """Dimensions and names of what a refused request counts for (DynamoDB developer guide, "DynamoDB metrics and
-    dimensions")."""
+    dimensions"): the events of an index are its own and not its table's."""
     code = str(answer.get("__type", "")).rpartition("#")[2]
     for table in tables_of(request):
         whole = {"TableName": table, "Operation": operation}
@@ -46,7 +46,8 @@ def failures(operation: str, request: Mapping[str, Any], status: int, answer: Ma
             yield whole, "SystemErrors"
         elif code in THROTTLES:
             yield whole, "ThrottledRequests"
-            yield {"TableName": table}, "ReadThrottleEvents" if operation in READS else "WriteThrottleEvents"
+            index = {"GlobalSecondaryIndexName": request["IndexName"]} if request.get("IndexName") else {}
+            yield {"TableName": table, **index}, "ReadThrottleEvents" if operation in READS else "WriteThrottleEvents"
 
 
 def tables_of(request: Mapping[str, Any]) -> list[str]:

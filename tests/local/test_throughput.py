@@ -18,6 +18,7 @@ def test_a_second_has_so_many_units_and_the_next_one_as_many_again() -> None:
     assert [throttled("PutItem") for _ in range(3)] == [False] * 3
     assert not throttled("DescribeTable")
     assert not is_throttled("GetItem", {"TableName": "other"}, limits, meter)
+    assert not is_throttled("Query", {"TableName": "t", "IndexName": "i"}, limits, meter)
     moment[0] += 1
     assert not throttled("GetItem")
 

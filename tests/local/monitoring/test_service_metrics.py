@@ -201,6 +201,16 @@ def test_methods_have_metrics_of_their_own_where_the_stage_asks_for_them() -> No
             ],
         ),
         (
+            "Query",
+            {"TableName": "t", "IndexName": "i"},
+            400,
+            "ThrottlingException",
+            [
+                ({"TableName": "t", "Operation": "Query"}, "ThrottledRequests"),
+                ({"TableName": "t", "GlobalSecondaryIndexName": "i"}, "ReadThrottleEvents"),
+            ],
+        ),
+        (
             "TransactWriteItems",
             {"TransactItems": [{"Put": {"TableName": "t"}}]},
             500,
