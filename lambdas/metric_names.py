@@ -26,12 +26,17 @@ class MetricSet:
 
 
 _COUNT, _SECONDS, _NONE = MetricUnit.Count, MetricUnit.Seconds, MetricUnit.NoUnit
-# Put by lambdas/api for each function that answers routes; predict's carry its Kind once the route is known.
+# Put by lambdas/api for each function that answers routes; predict's carry their Kind once a caller may ask for it.
 _API = MetricSet({"Requests": _COUNT, "RequestsRefused": _COUNT, "RequestsFailed": _COUNT})
+_API_OF_A_KIND = MetricSet(_API.units, ("Kind",))
 
 EMITTED: Final[Mapping[str, tuple[MetricSet, ...]]] = MappingProxyType(
     {
-        "predict": (_API, MetricSet({"Predictions": _COUNT, "PredictionsNotStored": _COUNT}, ("Kind",))),
+        "predict": (
+            _API,
+            _API_OF_A_KIND,
+            MetricSet({"Predictions": _COUNT, "PredictionsNotStored": _COUNT}, ("Kind",)),
+        ),
         "read_fleet": (_API,),
         "describe_models": (_API,),
         # FeedbackAgreed is 1 or 0 per feedback, so that its average is the accuracy that operators see.

@@ -6,12 +6,13 @@ from constructs import Construct
 
 from stacks.names import (
     KINDS,
+    ROLLBACK_ALARMS,
     endpoint_arn,
-    endpoint_stack_name,
     experiment_parameter,
     generated_arns,
     live_package_parameter,
     package_group_name,
+    rollback_alarm_name,
     sagemaker_arn,
     stack_arn,
 )
@@ -19,7 +20,7 @@ from stacks.permissions import Permission, allow, grant
 from stacks.settings import Settings
 
 _GENERATED = "CloudFormation names models and configurations after their logical ids, which start with Iops."
-_ALARM_ID = "Application Auto Scaling and CloudFormation end their alarms' names in an id."
+_ALARM_ID = "Application Auto Scaling ends its alarms' names in an id."
 
 
 class UpdateRole(Construct):
@@ -72,7 +73,7 @@ def _scaling_permissions(stack: cdk.Stack, settings: Settings) -> list[Permissio
         "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint",
     )
     tracking = [_alarm(stack, f"TargetTracking-endpoint/{settings.endpoint_name(kind)}/*") for kind in KINDS]
-    rollback = [_alarm(stack, f"{endpoint_stack_name(kind)}-*") for kind in KINDS]
+    rollback = [_alarm(stack, rollback_alarm_name(kind, what)) for kind in KINDS for what in ROLLBACK_ALARMS]
     return [
         allow(
             [

@@ -30,8 +30,8 @@ def state_changes(scope: Construct, settings: Settings, topic: sns.ITopic) -> No
 
 def _trouble(scope: Construct, endpoints: list[str], topic: sns.ITopic) -> events.Rule:
     text = (
-        f"Endpoint {_detail('EndpointName')} is {_detail('EndpointStatus')} since {_event('time')}, with the configuration "
-        f"{_detail('EndpointConfigName')}. {_SEE}"
+        f"Endpoint {_detail('EndpointName')} is {_detail('EndpointStatus')} since {_event('time')}, with the "
+        f"configuration {_detail('EndpointConfigName')}. {_SEE}"
     )
     return events.Rule(
         scope,
@@ -50,8 +50,8 @@ def _trouble(scope: Construct, endpoints: list[str], topic: sns.ITopic) -> event
 def _scaled_to_maximum(scope: Construct, endpoints: list[str], topic: sns.ITopic) -> events.Rule:
     """The one event that Application Auto Scaling has (its guide, "Monitor events using Amazon EventBridge")."""
     text = (
-        f"{_detail('resourceId')} was scaled from {_detail('oldDesiredCapacity')} to {_detail('newDesiredCapacity')} instances, "
-        f"of {_detail('maxCapacity')} at most, at {_event('time')}. {_SEE}"
+        f"{_detail('resourceId')} was scaled from {_detail('oldDesiredCapacity')} to {_detail('newDesiredCapacity')} "
+        f"instances, of {_detail('maxCapacity')} at most, at {_event('time')}. {_SEE}"
     )
     return events.Rule(
         scope,

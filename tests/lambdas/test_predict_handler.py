@@ -199,9 +199,10 @@ def test_each_request_leaves_its_metrics_in_the_apps_namespace(
     assert definition["Namespace"] == METRICS_NAMESPACE
     assert "Kind" in definition["Dimensions"][0]
     assert record["Kind"] == "risk"
-    assert record["Predictions"] == [1.0]
+    assert record["Requests"] == record["Predictions"] == [1.0]
     call({"device_id": "nobody"})
-    assert emitted(capsys)["RequestsRefused"] == [1.0]
+    refused = emitted(capsys)
+    assert (refused["RequestsRefused"], refused["Kind"]) == ([1.0], "risk")
 
 
 def test_items_are_counted_each_as_a_request_of_the_client(call: Callable[..., dict[str, Any]], cloud: Any) -> None:

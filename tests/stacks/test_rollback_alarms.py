@@ -80,7 +80,7 @@ def test_a_promotion_may_point_the_roll_back_alarms_elsewhere_and_remove_none(te
     def resources(action: str) -> str:
         return str([s["Resource"] for s in statements if action in str(s["Action"])])
 
-    assert "alarm:IopsRiskEndpoint-*" in resources("cloudwatch:PutMetricAlarm")
+    assert "alarm:IopsRiskEndpoint-ServerErrors" in resources("cloudwatch:PutMetricAlarm")
     assert "IopsRiskEndpoint" not in resources("cloudwatch:DeleteAlarms")
 
 
