@@ -26,6 +26,7 @@ from botocore.config import Config
 
 from local.execution import Execution
 from tests.e2e.images.faulty import SLOW_SECONDS
+from tests.e2e.people import People
 from tests.e2e.served_models import ServedModels, ServingOptions, image_uri
 from training_container.model_folder import read_golden, write_golden
 from training_container.predictor import Predictor
@@ -220,10 +221,12 @@ def test_a_slow_model_never_gets_a_caller(served: ServedModels):
 def test_a_model_that_is_slow_with_real_callers_alone_raises_the_latency_alarm(served: ServedModels):
     """Of more callers than it can answer within a second a slow model sheds some, so here there are two."""
     package = served.register(KIND, image=FAULTY, environment={"FAULT": "slow", "UNREHEARSED": "1"})
+    people = People.of(served)
 
     result = broken(served, package, at_once=2)
 
     assert "ModelLatency" in result.execution.cause
+    assert f"Endpoint {ENDPOINT} is ROLLING_BACK since" in people.hear("ROLLING_BACK")
     assert min(result.seen.milliseconds(result.new)) > SLOW_SECONDS * 1000
 
 

@@ -22,6 +22,7 @@ from botocore.config import Config
 
 from local.clock import MINUTE_SECONDS, Clock
 from local.processes import ProcessRecord, listening_ports
+from tests.e2e.people import People
 from tests.e2e.served_models import ServedModels, ServingOptions, endpoint_name
 
 pytestmark = [
@@ -154,6 +155,7 @@ def await_metrics() -> None:
 
 
 def test_load_scales_out_to_three_and_back_to_one_and_a_killed_instance_costs_no_request(served: ServedModels):
+    people = People.of(served)
     course, load, idle = Course(served), Load(served, BUSY_PER_MINUTE), Load(served, IDLE_PER_MINUTE)
     started = served.endpoint(KIND)["CreationTime"]
     await_metrics()
@@ -177,6 +179,10 @@ def test_load_scales_out_to_three_and_back_to_one_and_a_killed_instance_costs_no
     assert killed not in replaced
     assert course.desired == [1, 3, 2, 1]
     assert all(1 <= current <= 3 for current, _ in course.counts)
+    told = people.hear("was scaled")
+    assert told.startswith(
+        f'"endpoint/{endpoint_name(KIND)}/variant/live was scaled from 1 to 3 instances, of 3 at most'
+    )
     assert activities(served) == [
         (f"Setting desired instance count to {count}.", "Successful") for count in course.desired[1:]
     ]

@@ -1,0 +1,200 @@
+"""A bad hour, in which every deployed alarm rings, and the hour after it, in which every one recovers; told once each.
+
+What is cheap to break is broken: the endpoint is deleted, a function cannot start, callers have no token, a workflow is
+started with nonsense. The rest gets the data points of its cause.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from local.api_client import get
+from local.clock import MINUTE_SECONDS, Clock
+from local.run import sign_in_of
+from tests.e2e.alarm_data import put, recovering, ringing
+from tests.e2e.api_refusals import Api, windows
+from tests.e2e.people import People
+from tests.e2e.served_models import KINDS, ServedModels, ServingOptions, endpoint_name
+from tests.stacks.alarms import alarms
+
+pytestmark = pytest.mark.e2e
+
+KIND = "risk"
+# Three periods of five minutes then take 27 s; at the laptop's usual pace they would take 90.
+CLOCK = Clock(0.03)
+LIMIT_SECONDS = 150.0
+"""Of either hour; on a quiet machine they take a third of it."""
+BROKEN = {
+    *(f"iops-endpoint-no-invocations-{kind}" for kind in KINDS),
+    "iops-api-server-errors",
+    "iops-api-client-errors",
+    "iops-budget-burn-1h-over-1h",
+    "iops-budget-burn-1h-over-5m",
+    "iops-budget-burn-1h",
+    "iops-function-errors-describe_models",
+    "iops-function-errors-prepare_run",
+    "iops-workflow-failed-TrainModels",
+    "iops-page-serving",
+    "iops-page-workflows",
+}
+"""What rings by its real cause."""
+
+
+@pytest.fixture(scope="module")
+def serving_options() -> ServingOptions:
+    return ServingOptions(kinds=(KIND,), wait_scale=CLOCK.scale, context=("client_requests_per_minute=1000000",))
+
+
+@dataclass
+class Hours:
+    """The deployed alarms, and which of them have rung since the course began."""
+
+    served: ServedModels
+    people: People
+    rung: set[str] = field(default_factory=set)
+
+    def alarms(self) -> dict[str, dict[str, Any]]:
+        """Those of our templates; target tracking has its own, which nobody is told of."""
+        pages = self.cloudwatch.get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+        found = [alarm for page in pages for kind in ("MetricAlarms", "CompositeAlarms") for alarm in page[kind]]
+        return {a["AlarmName"]: a for a in found if not a["AlarmName"].startswith("TargetTracking-")}
+
+    @property
+    def cloudwatch(self) -> Any:
+        return self.served.cloud.client("cloudwatch")
+
+    def in_alarm(self) -> set[str]:
+        ringing_now = {name for name, alarm in self.alarms().items() if alarm["StateValue"] == "ALARM"}
+        self.rung |= ringing_now
+        self.people.listen()
+        return ringing_now
+
+    def until(self, is_so: Callable[[set[str]], bool], meanwhile: Callable[[], None]) -> None:
+        """Once a minute of the laptop's clock: do what is to be done meanwhile, and look."""
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while not is_so(now := self.in_alarm()):
+            assert time.monotonic() < deadline, f"rings: {sorted(now)}; rang: {sorted(self.rung)}"
+            due = time.monotonic() + CLOCK.real(MINUTE_SECONDS)
+            meanwhile()
+            time.sleep(max(0.0, due - time.monotonic()))
+
+
+@dataclass(frozen=True)
+class Callers:
+    """A service with a token, that also asks for the kind of which no model was ever promoted, and one without."""
+
+    api: Api
+    body: Mapping[str, Any]
+
+    def call(self) -> None:
+        for _ in range(3):
+            for kind in KINDS:
+                self.api.predict(self.body, kind)
+            get(self.api.url, "/api/health", token=None)
+            for _ in range(4):
+                get(self.api.url, "/api/devices", token="none")
+
+
+@contextmanager
+def no_endpoint(served: ServedModels) -> Iterator[None]:
+    """As if somebody had deleted it in the console; it is made again from the same configuration."""
+    sagemaker, name = served.cloud.client("sagemaker"), endpoint_name(KIND)
+    config = served.endpoint(KIND)["EndpointConfigName"]
+    sagemaker.delete_endpoint(EndpointName=name)
+    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 1})
+    try:
+        yield
+    finally:
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+        sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig={"Delay": 1})
+
+
+@dataclass(frozen=True)
+class Course:
+    """Which alarms there are, which have rung, which still do, and what people were told: of what was broken, and in all."""
+
+    alarms: set[str]
+    rung: set[str]
+    still_in_alarm: set[str]
+    told_of_broken: Counter[tuple[str, str]]
+    told: Counter[tuple[str, str]]
+    answer_afterwards: int
+
+
+@pytest.fixture(scope="module")
+def course(served: ServedModels) -> Course:
+    hours = Hours(served, People.of(served))
+    callers = callers_of(served)
+    assert hours.in_alarm() == set(), "a new deployment that nobody calls rings"
+    with ExitStack() as broken:
+        broken.enter_context(no_endpoint(served))
+        broken.enter_context(callers.api.function("describe_models", handler="lambdas.describe_models.gone.handler"))
+        hours.until(lambda _: "iops-page-serving" in hours.rung, callers.call)
+        assert served.execute("TrainModels", {"no such field": 1}).status == "FAILED"
+        hours.until(lambda _: hours.rung >= BROKEN, callers.call)
+        told_of_broken = Counter(hours.people.alarms)
+        rest = [alarm for name, alarm in hours.alarms().items() if name not in hours.rung and "AlarmRule" not in alarm]
+        put(hours.cloudwatch, [datum for alarm in rest for datum in ringing(alarm, CLOCK)])
+        hours.until(lambda _: hours.rung >= set(hours.alarms()), callers.call)
+    simple = [alarm for alarm in hours.alarms().values() if "AlarmRule" not in alarm]
+    hours.until(
+        lambda now: not now,
+        lambda: put(hours.cloudwatch, [datum for alarm in simple for datum in recovering(alarm)]),
+    )
+    return Course(
+        alarms=set(hours.alarms()),
+        rung=hours.rung,
+        still_in_alarm=hours.in_alarm(),
+        told_of_broken=told_of_broken,
+        told=hours.people.alarms,
+        answer_afterwards=callers.api.predict(callers.body).status,
+    )
+
+
+def callers_of(served: ServedModels) -> Callers:
+    url = served.cloud.reachable_url(served.deployment["IopsApi.ApiUrl"])
+    sign_in = sign_in_of(served.cloud, served.deployment)
+    body = {"insights": windows("nvme-1", 12)}
+    api = Api(
+        served=served,
+        url=url,
+        token=sign_in.service_token(),
+        tokens=sign_in.service_token,
+        device_id="nvme-1",
+        prediction_id="",
+    )
+    assert api.predict(body).status == 200
+    return Callers(api, body)
+
+
+def test_every_alarm_of_every_template_rang(course: Course, templates: Mapping[str, dict[str, Any]]) -> None:
+    assert course.alarms == set(alarms(templates))
+    assert course.rung == course.alarms
+
+
+def test_every_alarm_recovered(course: Course) -> None:
+    assert course.still_in_alarm == set()
+    assert course.answer_afterwards == 200
+
+
+def test_a_dead_endpoint_and_what_fails_while_people_are_at_it_are_one_page(course: Course) -> None:
+    """A client without a token is a fault of its own."""
+    assert course.told_of_broken == {("iops-page-serving", "ALARM"): 1, ("iops-api-client-errors", "ALARM"): 1}
+
+
+def test_people_were_told_of_each_fault_once_and_of_its_end(course: Course, templates: Mapping[str, Any]) -> None:
+    deployed = alarms(templates)
+    telling = {name for name, alarm in deployed.items() if alarm.get("AlarmActions")}
+    hushed = {name for name in telling if "ActionsSuppressor" in deployed[name]}
+    rang = {name: course.told[name, "ALARM"] for name in telling}
+    assert {name for name, times in rang.items() if times == 1} >= telling - hushed
+    assert max(rang.values()) == 1
+    assert {name for name, state in course.told if state == "OK"} >= telling - hushed
+    assert {name for name, _ in course.told} <= telling
