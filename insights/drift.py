@@ -45,7 +45,8 @@ _TESTED: Final = np.array([name not in NOT_TESTED for name in COLUMNS])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnDrift:
-    """A feature or the prediction. `p_value` holds for the whole family (None: not tested); `drifted` needs an effect too."""
+    """A feature or the prediction. `p_value` holds for the whole family (None: not tested); `drifted` needs an effect too.
+    `before` and `now` are the shares of the BINS."""
 
     name: str
     psi: float
@@ -54,6 +55,8 @@ class ColumnDrift:
     missing_now: float
     p_value: float | None
     drifted: bool
+    before: tuple[float, ...]
+    now: tuple[float, ...]
 
     @property
     def missing_shift(self) -> float:
@@ -117,7 +120,7 @@ def compare(
     units = [len(np.unique(side.unit)) for side in (before, now)]
     for name, found in zip(("the training rows", "the period"), units, strict=True):
         if found < FEWEST_UNITS:
-            limits.append(f"{name} hold {found} devices or hosts to compare; at least {FEWEST_UNITS} are needed")
+            limits.append(f"devices or hosts to compare in {name}: {found}; at least {FEWEST_UNITS} are needed")
     columns: list[ColumnDrift] = []
     if min(units) >= FEWEST_UNITS:
         columns = _columns(*_resampled(before, now, permutations, random), significance)
@@ -135,7 +138,7 @@ def _same_parts_of_the_week(before: CodedRows, now: CodedRows) -> tuple[CodedRow
         said = "the training rows lack the hours and days of the period; all hours are compared with all hours"
         return _of_one_stratum(before), _of_one_stratum(now), [said]
     left_out = int(np.sum(~comparable))
-    limits = [f"{left_out} rows are of hours that the training rows lack; they are left out"] if left_out else []
+    limits = [f"rows left out, of hours that the training rows lack: {left_out}"] if left_out else []
     now = now.take(comparable)
     return before.take(np.isin(before.stratum, now.stratum)), now, limits
 
@@ -245,6 +248,8 @@ def _columns(before: Shares, now: Shares, significance: float) -> list[ColumnDri
                 missing_now=missing_now,
                 p_value=float(p_values[place]) if tested[place] else None,
                 drifted=bool(tested[place] and has_effect and p_values[place] <= significance),
+                before=tuple(before.share[0, place].tolist()),
+                now=tuple(now.share[0, place].tolist()),
             )
         )
     return found

@@ -1,4 +1,4 @@
-"""The image's entry point: `python -m training_container generate|engineer|train|evaluate|serve`.
+"""The image's entry point: `python -m training_container generate|engineer|train|evaluate|serve|watch`.
 
 Without paths a command works on the SageMaker contract's; slow libraries are imported by the command that needs them.
 """
@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_engineer(commands)
     _add_train(commands)
     _add_evaluate(commands)
+    _add_watch(commands)
     serve = commands.add_parser("serve", help="answer /ping and /invocations")
     serve.add_argument("--model", type=Path)
     serve.add_argument("--port", type=int)
@@ -97,6 +98,20 @@ def _add_evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
     evaluate.set_defaults(command=_evaluate)
 
 
+def _add_watch(commands: argparse._SubParsersAction[_Parser]) -> None:
+    watch = commands.add_parser("watch", help="compare what a model was asked with what it was trained on")
+    watch.add_argument("--kind", choices=KINDS, required=True)
+    watch.add_argument("--model", type=Path, help="model folder or model.tar.gz")
+    watch.add_argument("--captured", type=Path, help="folder of SageMaker's captured requests (.jsonl)")
+    watch.add_argument("--outcomes", type=Path, help="stored predictions with feedback and outcome, a file or folder")
+    watch.add_argument("--output", type=Path)
+    watch.add_argument("--start", help="of the period, ISO 8601; every captured request if not given")
+    watch.add_argument("--end", help="of the period, not included")
+    watch.add_argument("--model-version", default="", help="whose answers are judged; all if not given")
+    watch.add_argument("--report-uri", default="", help="where the report will be found, for watch.json")
+    watch.set_defaults(command=_watch)
+
+
 def _generate(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
     from training_container.generate import chosen_collector, generate_files
 
@@ -150,6 +165,22 @@ def _evaluate(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
         features=arguments.input or paths.processing_input("features"),
         output=arguments.output or paths.processing_output("evaluation"),
         live=arguments.live or paths.processing_input("live"),
+    )
+
+
+def _watch(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
+    from training_container.watching.captures import period_of
+    from training_container.watching.watch import watch
+
+    watch(
+        arguments.kind,
+        model=arguments.model or paths.processing_input("model"),
+        captured=arguments.captured or paths.processing_input("captured"),
+        outcomes=arguments.outcomes or paths.processing_input("outcomes"),
+        output=arguments.output or paths.processing_output("watch"),
+        period=period_of(arguments.start, arguments.end),
+        model_version=arguments.model_version,
+        report_uri=arguments.report_uri,
     )
 
 

@@ -55,7 +55,7 @@ def margins(axes: Axes, rivals: Mapping[str, Mapping[str, Any]], metric: str, la
     for place, name in enumerate(names):
         margin = rivals[name]["margin"]
         better = margin["lower"] > 0
-        _interval(axes, margin["difference"], margin["lower"], margin["upper"], place, BLUE if better else GREY)
+        interval_line(axes, margin["difference"], margin["lower"], margin["upper"], place, BLUE if better else GREY)
     axes.axvline(0, color=INK, linestyle=":")
     axes.set_yticks(range(len(names)), [f"{name}  ({rivals[name][metric]:.2f})" for name in names])
     axes.set(xlabel=label, ylim=(-0.6, len(names) - 0.4))
@@ -76,11 +76,11 @@ def by_slice(axes: Axes, slices: Mapping[str, Mapping[str, Any]], metric: str, l
     ]
     for place, (_, part) in enumerate(reversed(parts)):
         ends = part["intervals"][metric]
-        _interval(axes, part[metric], ends["lower"], ends["upper"], place, BLUE)
+        interval_line(axes, part[metric], ends["lower"], ends["upper"], place, BLUE)
     axes.set_yticks(range(len(parts)), [name for name, _ in reversed(parts)])
     axes.set(xlabel=label, ylim=(-0.6, len(parts) - 0.4))
 
 
-def _interval(axes: Axes, value: float, lower: float, upper: float, place: int, colour: str) -> None:
+def interval_line(axes: Axes, value: float, lower: float, upper: float, place: int, colour: str) -> None:
     axes.plot([lower, upper], [place, place], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round")
     axes.plot([value], [place], "o", color=colour, markersize=6)

@@ -14,15 +14,14 @@ from training_container.predictor import Predictor
 from training_container.split_file import Split
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
+STYLE = Path(__file__).with_name("report.css")
 
 
 def write_report(predictor: Predictor, test: Split, metrics: Mapping[str, Any], path: Path) -> None:
     """One HTML file, no script and nothing loaded."""
     plots = (risk_plots if predictor.kind == "risk" else performance_plots)(predictor, test, metrics)
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.from_string(TEMPLATE.read_text()).render(
+    page = rendered(
+        TEMPLATE,
         kind=predictor.kind,
         metrics=metrics,
         headline=list((risk_headline if predictor.kind == "risk" else performance_headline)(metrics)),
@@ -32,6 +31,14 @@ def write_report(predictor: Predictor, test: Split, metrics: Mapping[str, Any], 
         description=predictor.description,
     )
     path.write_text(page)
+
+
+def rendered(template: Path, **values: Any) -> str:
+    """A page in the one style of all reports."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(template.read_text()).render(style=STYLE.read_text(), **values)
 
 
 def risk_headline(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
