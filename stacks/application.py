@@ -37,7 +37,11 @@ def build_application(app: cdk.App, *, code: CodeMaker = lambda_code) -> None:
         settings=settings,
         api=api.api,
         access_log=api.access_log,
-        workflows={"TrainModels": training.train_models, "PromoteModel": training.promote_model},
+        workflows={
+            "TrainModels": training.train_models,
+            "PromoteModel": training.promote_model,
+            "WatchModels": training.watch_models,
+        },
         schedules=training.schedules,
         answering=api.functions.by_name,
         working=training.functions,

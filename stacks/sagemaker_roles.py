@@ -6,6 +6,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks.image import ContainerImage
+from stacks.names import KINDS
 from stacks.permissions import Permission, allow, grant
 from stacks.settings import Settings
 
@@ -50,12 +51,22 @@ def jobs_permissions(scope: Construct, settings: Settings, bucket: s3.IBucket) -
         allow(
             ["s3:ListBucket"],
             [bucket.bucket_arn],
-            {"StringLike": {"s3:prefix": ["raw/*", "features/*", "models/*"]}},
+            {"StringLike": {"s3:prefix": [f"{prefix}/*" for prefix in ("raw", "features", "models", "monitoring")]}},
         ),
         allow(
             ["s3:GetObject", "s3:PutObject"],
             [bucket.arn_for_objects(f"{prefix}/*") for prefix in ("raw", "features", "models")],
             because="Every run has prefixes of its own below these three.",
+        ),
+        allow(
+            ["s3:GetObject"],
+            [bucket.arn_for_objects(f"monitoring/{name}/*") for name in ("data-capture", *KINDS)],
+            because="SageMaker names captured files; every watched period has a prefix of its own below its kind's.",
+        ),
+        allow(
+            ["s3:PutObject"],
+            [bucket.arn_for_objects(f"monitoring/{kind}/*") for kind in KINDS],
+            because="Every watched period has a prefix of its own below its kind's.",
         ),
         *_log_permissions(scope, "TrainingJobs", "ProcessingJobs"),
     ]

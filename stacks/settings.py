@@ -98,6 +98,7 @@ class Settings:
     tuning_max_parallel_jobs: int
     scan_segments: int
     monthly_training: bool
+    watch_every_hours: int  # how often the live models are watched for drift, and how long a period is; 0: by hand only
     allowed_origins: tuple[str, ...]
     notification_email: str | None
     prediction_days: int  # how long a stored prediction lives
@@ -232,6 +233,8 @@ def _refuse_wrong_numbers(settings: Settings) -> None:
             f"at most tuning_max_jobs ({settings.tuning_max_jobs})",
         )
     _between("scan_segments", settings.scan_segments, 1, 1000)
+    # A period's captured days are inputs of one job, which takes ten: three days, and each of up to two variants.
+    _between("watch_every_hours", settings.watch_every_hours, 0, 72)
     _between("data_capture_percent", settings.data_capture_percent, 0, 100)
     _between("prediction_days", settings.prediction_days, 1, 3650)
     _between("client_requests_per_minute", settings.client_requests_per_minute, 100, 10_000_000)

@@ -19,6 +19,7 @@ from stacks.sagemaker_roles import SageMakerRoles
 from stacks.settings import Settings
 from stacks.training_functions import TrainingFunctions
 from stacks.update_role import UpdateRole
+from stacks.watching import Watching
 from stacks.workflows.jobs import JobDefaults
 from stacks.workflows.promote_model import PromoteModel, PromotionParts
 from stacks.workflows.train_models import TrainingParts, TrainModels
@@ -57,17 +58,28 @@ class TrainingStack(cdk.Stack):
             "PromoteModel",
             parts=PromotionParts(settings=settings, functions=functions, update_role=update.role, bucket=bucket),
         ).state_machine
+        defaults = JobDefaults(settings=settings, image_uri=image.uri, role_arn=self.roles.jobs.role_arn)
         self.train_models = TrainModels(
             self,
             "TrainModels",
             parts=TrainingParts(
-                defaults=JobDefaults(settings=settings, image_uri=image.uri, role_arn=self.roles.jobs.role_arn),
+                defaults=defaults,
                 bucket=bucket,
                 topic=self.topic,
                 functions=functions,
                 jobs_role=self.roles.jobs,
                 promote_model=self.promote_model,
             ),
+        ).state_machine
+        self.watch_models = Watching(
+            self,
+            "Watching",
+            defaults=defaults,
+            data=data,
+            bucket=bucket,
+            code=code,
+            describe_failure=functions["describe_failure"],
+            jobs_role=self.roles.jobs,
         ).state_machine
         PackageGroups(self, "PackageGroups", settings=settings, code=code)
         feedback = FeedbackLoop(
@@ -81,6 +93,7 @@ class TrainingStack(cdk.Stack):
         self.schedules = {"MonthlyTraining": monthly_training(self, settings, self.train_models)}
         cdk.CfnOutput(self, "TrainModelsArn", value=self.train_models.state_machine_arn)
         cdk.CfnOutput(self, "PromoteModelArn", value=self.promote_model.state_machine_arn)
+        cdk.CfnOutput(self, "WatchModelsArn", value=self.watch_models.state_machine_arn)
         cdk.CfnOutput(self, "IngestInsightsName", value=functions["ingest_insights"].name)
         cdk.CfnOutput(self, "JoinOutcomesName", value=feedback.join_outcomes.name)
         cdk.CfnOutput(self, "TopicArn", value=self.topic.topic_arn)

@@ -305,6 +305,7 @@ UNUSED_HERE = (
         "Lambda reads the streams with it; the laptop cloud reads them by itself",
     ),
     (r"EventsRole\w*", r"states:StartExecution", "the monthly schedule"),
+    (r"Watching\w*", r".*", "WatchModels, whose own roles tests/e2e/test_watch_models.py holds to the same"),
     (r"StateMachineRole\w*", r"sagemaker:(Stop\w+|ListTags)|states:StopExecution", "when an execution is aborted"),
 )
 """Role, action and why it stays although a run in which nothing fails does not need it."""

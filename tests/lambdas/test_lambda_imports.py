@@ -19,6 +19,7 @@ HEAVY = ("numpy", "pandas", "numba", "scipy", "sklearn", "xgboost", "pyarrow", "
 
 def test_every_function_of_the_design_has_a_handler() -> None:
     assert FUNCTIONS == [
+        "collect_outcomes",
         "describe_failure",
         "describe_models",
         "empty_package_group",
@@ -30,6 +31,8 @@ def test_every_function_of_the_design_has_a_handler() -> None:
         "predict",
         "prepare_promotion",
         "prepare_run",
+        "prepare_watch",
+        "publish_watch",
         "read_fleet",
         "summarize_run",
         "track_devices",

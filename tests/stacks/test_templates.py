@@ -37,7 +37,7 @@ def states(machine: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from states(inner)
 
 
-@pytest.fixture(params=["TrainModels", "PromoteModel"])
+@pytest.fixture(params=["TrainModels", "PromoteModel", "WatchModels"])
 def machine(request: pytest.FixtureRequest, templates: Templates) -> dict[str, Any]:
     return definition(templates["IopsTraining"], request.param)
 
@@ -225,6 +225,6 @@ def test_local_and_aws_templates_have_the_same_resources_and_states(synthesise: 
     for stack, template in local.items():
         kinds = {name: resource["Type"] for name, resource in template["Resources"].items()}
         assert kinds == {name: resource["Type"] for name, resource in aws[stack]["Resources"].items()}
-    for name in ("TrainModels", "PromoteModel"):
+    for name in ("TrainModels", "PromoteModel", "WatchModels"):
         machines = [definition(assembly["IopsTraining"], name) for assembly in (local, aws)]
         assert machines[0]["States"].keys() == machines[1]["States"].keys()

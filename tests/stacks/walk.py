@@ -65,8 +65,9 @@ def walk(machine: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
 
 
 def called(resource: str, arguments: Mapping[str, Any]) -> str:
-    """The action or, of a Lambda, the construct's name in its logical id: FunctionsPrepareRun..."""
+    """The action or, of a Lambda, the construct's name in its logical id: FunctionsPrepareRun..., WatchingPrepareWatch..."""
     action = resource.partition(":::")[2]
     if action == "lambda:invoke":
-        return str(arguments["FunctionName"]).removeprefix("Functions").partition("Function")[0]
+        name = str(arguments["FunctionName"])
+        return name.removeprefix("Functions").removeprefix("Watching").partition("Function")[0]
     return action
