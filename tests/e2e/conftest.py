@@ -32,7 +32,11 @@ def served(
     """The module's own deployment, with a live model of each kind that its options name."""
     options = serving_options
     cloud = LaptopCloud(
-        tmp_path_factory.mktemp("served") / "cloud", port=0, wait_scale=options.wait_scale, images=options.images
+        tmp_path_factory.mktemp("served") / "cloud",
+        port=0,
+        wait_scale=options.wait_scale,
+        images=options.images,
+        record_calls=options.record_calls,
     )
     with cloud:
         deploy(cloud, app=App(context=("stage=local", *options.context)))
