@@ -194,6 +194,7 @@ UNUSED_HERE = (
     (r"sagemaker:(Stop\w+|ListTags)", "when an execution is aborted"),
     (r"s3:AbortMultipartUpload", "clean-up of an upload that failed; none did"),
     (r"states:StartExecution", "the schedule"),
+    (r"s3:ListBucket", "AWS tells a missing latest.json from a forbidden one by it; the laptop cloud always does"),
 )
 """Action and why it stays although these executions do not need it."""
 

@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from insights.drift_baseline import ABSENT, PREDICTION
 from insights.feature_table import FEATURE_NAMES
 from insights.features import compute_window
 from insights.schema import Insight
+from insights.splits import SPLITS
 from tests.training_container.captured_requests import body_of, captured_line, windows, write_captures
 from tests.training_container.conftest import Pipeline
 from training_container.__main__ import main
-from training_container.baseline_file import BASELINE
+from training_container.baseline_file import BASELINE, read_baseline
+from training_container.split_file import Split
 from training_container.watching.captures import request_of
 from training_container.watching.live_quality import Outcomes, judged_of, live_quality, variant_quality
 
@@ -110,6 +113,17 @@ def test_a_baseline_of_another_feature_table_is_refused(
     given = ["--model", str(model), "--captured", str(unchanged), "--output", str(tmp_path / "out")]
     assert main(["watch", "--kind", "risk", *given]) != 0
     assert "of another table" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["risk", "performance"])
+def test_every_model_carries_its_training_rows_and_answers_to_held_out_ones_only(pipeline: Pipeline, kind: str) -> None:
+    baseline = read_baseline(pipeline.models[kind])
+    rows = {name: len(Split.read(pipeline.features / "columnar", name).labelled(kind)) for name in SPLITS}
+    del rows["test"]
+    assert (baseline.kind, baseline.training_rows) == (kind, sum(rows.values()))
+    held_out = (rows["validation"] + rows["calibration"]) / sum(rows.values())
+    answered = np.mean(baseline.rows.codes[:, PREDICTION] != ABSENT)
+    assert answered == pytest.approx(held_out, abs=0.1)  # a sample, in which long parts of the week are thinned
 
 
 def test_without_any_request_nothing_is_judged(pipeline: Pipeline, tmp_path: Path) -> None:
