@@ -38,6 +38,10 @@ PERMUTATIONS: Final = 1_999
 FEWEST_UNITS: Final = 10
 """In the baseline and in the period; fewer cannot tell a drift from a few other devices."""
 FEWEST_UNITS_OF_STRATUM: Final = 5
+MOST_UNITS: Final = 2_000
+"""Of a period; more make a finer test than its least effect needs, and permutations of them take memory."""
+ROUNDED: Final = 1e-6
+"""Shares below it are what differences of sums leave of zero."""
 NOT_TESTED: Final = frozenset({"hour_of_day", "day_of_week"})
 Floats = npt.NDArray[np.floating[Any]]
 _TESTED: Final = np.array([name not in NOT_TESTED for name in COLUMNS])
@@ -116,6 +120,7 @@ def compare(
     """A period's rows (Baseline.coded) against the training rows of the same parts of the week."""
     random = np.random.default_rng(seed)
     before, now, limits = _same_parts_of_the_week(baseline.rows, period)
+    now = _fewer_units(now, random, limits)
     before, now = _equally_thinned(before, now, random)
     units = [len(np.unique(side.unit)) for side in (before, now)]
     for name, found in zip(("the training rows", "the period"), units, strict=True):
@@ -141,6 +146,14 @@ def _same_parts_of_the_week(before: CodedRows, now: CodedRows) -> tuple[CodedRow
     limits = [f"rows left out, of hours that the training rows lack: {left_out}"] if left_out else []
     now = now.take(comparable)
     return before.take(np.isin(before.stratum, now.stratum)), now, limits
+
+
+def _fewer_units(now: CodedRows, random: np.random.Generator, limits: list[str]) -> CodedRows:
+    units = np.unique(now.unit)
+    if len(units) <= MOST_UNITS:
+        return now
+    limits.append(f"of {len(units)} devices or hosts of the period {MOST_UNITS}, drawn at random, are compared")
+    return now.take(np.isin(now.unit, random.choice(units, MOST_UNITS, replace=False)))
 
 
 def _of_one_stratum(rows: CodedRows) -> CodedRows:
@@ -219,7 +232,8 @@ class _Sum:
         self._weight += weight * there[:, :, np.newaxis]
 
     def mean(self, units: Floats) -> Shares:
-        return Shares(np.maximum(self._total / np.where(self._weight > 0, self._weight, 1.0), 0.0), units)
+        share = self._total / np.where(self._weight > 0, self._weight, 1.0)
+        return Shares(np.where(share > ROUNDED, share, 0.0), units)
 
 
 def _columns(before: Shares, now: Shares, significance: float) -> list[ColumnDrift]:

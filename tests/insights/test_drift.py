@@ -192,6 +192,22 @@ def test_training_rows_of_other_hours_only_are_compared_and_it_is_said() -> None
     assert found.columns
 
 
+def test_a_feature_that_nobody_knows_any_more_has_no_distance_and_is_a_drift() -> None:
+    fleet, baseline = Fleet(2), baseline_of(Fleet(1))
+    fleet.X[:, P99] = np.nan
+    found = compare(baseline, baseline.coded(fleet.X, fleet.units, fleet.said), permutations=499)
+    p99 = found.columns[P99]
+    assert (p99.ks, p99.missing_before, p99.drifted) == (0.0, 0.0, True)
+    assert p99.missing_now == pytest.approx(1.0)
+
+
+def test_of_a_large_period_a_sample_of_devices_is_compared_and_it_is_said() -> None:
+    baseline, large = baseline_of(Fleet(1)), Fleet(2, devices=2_100, rows=1)
+    found = compare(baseline, baseline.coded(large.X, large.units, large.said), permutations=19)
+    assert (found.units, found.rows) == (2_000, 2_100)
+    assert found.limits == ("of 2100 devices or hosts of the period 2000, drawn at random, are compared",)
+
+
 def test_too_few_devices_are_not_judged() -> None:
     baseline, few = baseline_of(Fleet(1)), Fleet(2, devices=9)
     found = compare(baseline, baseline.coded(few.X, few.units, few.said))
