@@ -65,11 +65,11 @@ function keepUpToDate({ api, state, signal, fail, draw }) {
   signal.addEventListener("abort", () => clearInterval(timer), { once: true });
 }
 
-/** Asks the models whose newest prediction is older than the newest insight; `isAsked`: both, whatever there is. */
+/** Asks the models whose newest prediction is older than the newest insight, and those that failed before; `isAsked`: both. */
 async function predictNow({ api, state, signal, isAsked }) {
   const asOf = state.insights.at(-1).timestamp;
   await Promise.all(KINDS.map(async (kind) => {
-    if (!isAsked && isFresh(newest(state, kind), asOf)) return;
+    if (!isAsked && !state.problems[kind] && isFresh(newest(state, kind), asOf)) return;
     delete state.problems[kind];
     try {
       const prediction = await predictDevice({ api, kind, deviceId: state.deviceId, signal });

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from local.dashboard import Dashboard, PageConfig
-from tests.dashboard.stub_api import CLIENT_ID, StubApi, StubState
+from tests.dashboard.stub_api import CLIENT_ID, StubApi, StubState, tokens
 from tests.dashboard.stub_fleet import fleet
 
 expect.set_options(timeout=30_000)  # a countdown of the page runs its seconds, and the machine may be shared
@@ -36,7 +38,7 @@ def launched_chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     """Not of the session: while it runs, Playwright's event loop is the thread's own, and no other test could have one."""
     with launched_chromium() as browser:
@@ -52,6 +54,7 @@ class Visit:
     trouble: list[str] = field(default_factory=list)
 
     def sign_in(self, *, is_wrong: bool = False) -> None:
+        """By the sign-in's own page."""
         self.tab.get_by_role("button", name="Sign in").click()
         self.tab.locator("[name=username]").fill("operator")
         self.tab.locator("[name=password]").fill("wrong" if is_wrong else "right")
@@ -118,9 +121,11 @@ def scene(browser: Any) -> Iterator[Callable[..., Scene]]:
                 opened.tab.set_default_timeout(30_000)
                 opened.tab.on("pageerror", lambda error: opened.trouble.append(str(error)))
                 opened.tab.on("console", lambda said: _note(opened, said, page.url))
+                if signed_in:  # the tokens are there as after a sign-in, whose own pages test_sign_in goes through
+                    opened.tab.goto(f"{page.url}config.json")
+                    opened.tab.evaluate("given => sessionStorage.setItem('iops.tokens', given)", tokens_of(state))
                 opened.go(route)
                 if signed_in:
-                    opened.sign_in()
                     opened.tab.wait_for_selector("#sign-out:visible")
                 return opened
 
@@ -128,6 +133,14 @@ def scene(browser: Any) -> Iterator[Callable[..., Scene]]:
 
         yield made
         assert [trouble for visit in visits for trouble in visit.trouble] == []
+
+
+def tokens_of(state: StubState) -> str:
+    """As sign_in.js stores them."""
+    given = tokens(state)
+    expires_at_ms = (time.time() + given["expires_in"]) * 1000
+    kept = {"accessToken": given["access_token"], "refreshToken": given["refresh_token"], "expiresAt": expires_at_ms}
+    return json.dumps(kept)
 
 
 def _note(visit: Visit, said: Any, page_url: str) -> None:

@@ -204,6 +204,7 @@ def models(state: StubState) -> dict[str, Any]:
             "rmse": 5.82,
             "mae": 3.91,
             "r2": 0.882,
+            "persistence_rmse": 8.77,
             "interval_coverage": 0.903,
             "interval_width": 17.4,
             "rows": 2104.0,
@@ -352,9 +353,14 @@ def _tokens(state: StubState, form: dict[str, str]) -> tuple[int, dict[str, Any]
     digest = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).rstrip(b"=").decode()
     if digest != asked["code_challenge"]:
         return 400, {"error": "invalid_grant", "error_description": "PKCE verification failed"}
+    return 200, tokens(state)
+
+
+def tokens(state: StubState) -> dict[str, Any]:
+    """What a sign-in that went well answers."""
     refresh = secrets.token_urlsafe(8)
     state.refresh_tokens.add(refresh)
-    return 200, {**_issued(state), "refresh_token": refresh}
+    return {**_issued(state), "refresh_token": refresh}
 
 
 def _issued(state: StubState) -> dict[str, Any]:
