@@ -36,7 +36,7 @@ function historyRow(prediction, isChosen, onChoose) {
     dateTime(prediction.as_of));
   const row = el("tr", { class: isChosen ? "chosen" : null },
     el("td", {}, choose), el("td", {}, outcome(prediction)), el("td", { class: "number" }, percent(prediction.confidence)),
-    el("td", { class: "muted" }, modelVersion(prediction)), el("td", {}, feedbackCell(prediction.feedback)));
+    el("td", { class: "muted" }, modelVersion(prediction)), el("td", {}, happenedCell(prediction)));
   row.addEventListener("click", (event) => {
     if (!event.target.closest("button") && !getSelection().toString()) onChoose(prediction);
   });
@@ -53,8 +53,16 @@ function modelVersion({ kind, model_version: version }) {
   return /\/\d+$/.test(version ?? "") ? `${kind} ${version.split("/").at(-1)}` : version ?? "";
 }
 
+/** What somebody said, else what the device's later insights showed of the half hour. */
+function happenedCell({ kind, feedback, outcome: measured }) {
+  if (feedback) return feedbackCell(feedback);
+  if (!measured) return el("span", { class: "muted" }, "not known yet");
+  return el("span", { class: "happened", title: "by the insights of that half hour" },
+    kind === "risk" ? measured.risk_level && levelChip(measured.risk_level) : `score ${score(measured.performance_score)}`,
+    el("span", { class: "muted" }, "measured"));
+}
+
 function feedbackCell(feedback) {
-  if (!feedback) return el("span", { class: "muted" }, "no feedback");
   return el("span", { class: "given", title: feedback.comment || null },
     feedback.risk_level && levelChip(feedback.risk_level),
     feedback.performance_score !== null && feedback.performance_score !== undefined && `score ${score(feedback.performance_score)}`,

@@ -58,7 +58,8 @@ function gateOf(gate) {
 function gateReason(reason) {
   const [, words, verdict] = reason.match(/^(.*?)(?:: (passed|failed))?$/);
   const [tone, mark] = { passed: ["ok", "✓"], failed: ["bad", "✕"] }[verdict] ?? ["none", "·"];
-  return el("li", {}, el("span", { class: ["state", tone], role: "img", "aria-label": verdict ?? "reason" }, mark), el("span", {}, sentence(words)));
+  return el("li", {}, el("span", { class: ["state", tone], role: "img", "aria-label": verdict ?? "reason" }, mark),
+    el("span", {}, sentence(capitalised(words.replaceAll(">=", "≥").replaceAll("<=", "≤")))));
 }
 
 function metricsOf(metrics = {}) {
@@ -71,11 +72,15 @@ function metricsOf(metrics = {}) {
 function metricWords(name) {
   if (METRIC_WORDS[name]) return METRIC_WORDS[name];
   const words = name.replace("macro_f1", "macro-F1").split("_").map((word) => SPELLINGS[word] ?? word).join(" ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
+  return capitalised(words);
+}
+
+function capitalised(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function metricText(value) {
-  if (Number.isInteger(value) || Math.abs(value) >= 100) return number(value);
+  if (Number.isInteger(value) || Math.abs(value) >= 100) return Math.round(value).toLocaleString("en-US");
   return value.toFixed(Math.abs(value) <= 1 ? 3 : 2);
 }
 

@@ -121,6 +121,31 @@ def test_an_older_prediction_can_be_chosen_looked_at_and_answered(scene: MakeSce
     expect(visit.tab.get_by_role("button", name="Show the newest")).to_have_count(0)
 
 
+def test_what_happened_is_what_somebody_said_or_else_what_was_measured(scene: MakeScene):
+    stage = scene()
+    device = troubled(stage.state)
+    stage.state.add_history([device], until=0)
+    risk, performance = (stage.state.newest(device.device_id, kind) for kind in ("risk", "performance"))
+    assert risk is not None
+    assert performance is not None
+    measured = {
+        "joined_at": risk["predicted_at"],
+        "source": "insights",
+        "risk_level": "high",
+        "performance_score": 44.4,
+    }
+    risk["outcome"] = performance["outcome"] = measured
+    visit = opened(stage, history=False)
+    cells = visit.tab.locator(".predictions tbody tr td:last-child")
+
+    expect(cells.nth(0)).to_contain_text("high")
+    expect(cells.nth(1)).to_contain_text("score 44.4")
+    expect(cells.nth(2)).to_contain_text("not known yet")
+    visit.tab.get_by_role("radio", name="medium").check()
+    visit.tab.get_by_role("button", name="Send feedback").click()
+    expect(cells.nth(0)).to_contain_text("medium")
+
+
 def test_with_the_endpoint_down_everything_stored_is_still_shown(scene: MakeScene):
     stage = scene()
     stage.state.faults += [endpoint_down("risk"), endpoint_down("performance")]
@@ -176,10 +201,11 @@ def test_the_models_view_says_what_is_live_why_and_how_good(scene: MakeScene):
 
     expect(panel).to_contain_text("Live")
     expect(panel).to_contain_text("iops-risk-predictor")
-    expect(panel).to_contain_text("Recall of critical 0.912 >= 0.800 (on 54 rows).")
+    expect(panel).to_contain_text("Recall of critical 0.912 ≥ 0.800 (on 54 rows).")
     expect(panel.get_by_role("img", name="passed")).to_have_count(4)
     expect(panel.get_by_role("row", name="Balanced accuracy")).to_contain_text("0.842")
     expect(panel.get_by_role("row", name="Persistence macro-F1")).to_contain_text("0.803")
+    expect(panel.get_by_role("row", name="Devices judged")).to_contain_text("31")
     expect(visit.tab.get_by_role("row", name="Persistence RMSE")).to_contain_text("8.77")
 
 
