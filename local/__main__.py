@@ -54,7 +54,7 @@ def run(options: RunOptions, *, stay_up: bool) -> int:
         record = run_job(cloud, options, build=BUILD)
         print(summary(record, BUILD), flush=True)
         if stay_up:
-            _stay_up(cloud, options)
+            _stay_up(cloud, options, device_id=record.predictions[0]["body"]["device_id"])
     except (RunFailed, DeployFailed, CloudError, TimeoutError) as failure:
         return _failed(str(failure))
     except KeyboardInterrupt:
@@ -64,7 +64,7 @@ def run(options: RunOptions, *, stay_up: bool) -> int:
     return 0
 
 
-def _stay_up(cloud: LaptopCloud, options: RunOptions) -> None:
+def _stay_up(cloud: LaptopCloud, options: RunOptions, *, device_id: str) -> None:
     """Serve the page, say how to reach everything, with a token that works now, and wait for Ctrl-C."""
     from local.api_client import USERNAME
     from local.dashboard import Dashboard
@@ -81,7 +81,7 @@ def _stay_up(cloud: LaptopCloud, options: RunOptions) -> None:
     print(f"API   {url}")
     print(f"AWS   AWS_ENDPOINT_URL={cloud.endpoint_url} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test")
     print(f"ask   curl -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\")
-    print(f'           -d \'{{"device_id": "..."}}\' {url}/api/predict/risk')
+    print(f'           -d \'{{"device_id": "{device_id}"}}\' {url}/api/predict/risk')
     print("staying up; Ctrl-C stops everything", flush=True)
     with contextlib.suppress(KeyboardInterrupt), page:
         signal.pause()

@@ -48,7 +48,8 @@ class CloudError(RuntimeError):
 class LaptopCloud:
     """One laptop cloud and its state folder. `port=0` chooses a free port; otherwise a taken one is refused by name.
 
-    `images` adds container images to the app's own (local.settings.CloudSettings).
+    Where they are not given, CLOUD_PORT and CLOUD_RECORD_CALLS=1 are read from the environment. `images` adds container
+    images to the app's own (local.settings.CloudSettings).
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class LaptopCloud:
         *,
         port: int | None = None,
         wait_scale: float = DEFAULT_WAIT_SCALE,
-        record_calls: bool = False,
+        record_calls: bool | None = None,
         images: Mapping[str, str] | None = None,
     ) -> None:
         chosen = int(os.environ.get("CLOUD_PORT", DEFAULT_PORT)) if port is None else port
@@ -65,7 +66,7 @@ class LaptopCloud:
             state_dir=state_dir.resolve(),
             port=chosen or free_port(),
             wait_scale=wait_scale,
-            record_calls=record_calls,
+            record_calls=os.environ.get("CLOUD_RECORD_CALLS") == "1" if record_calls is None else record_calls,
             images=images or {},
         )
         self._record = ProcessRecord(self.settings.state_dir / "processes.json")

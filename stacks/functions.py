@@ -58,8 +58,8 @@ class InsightFunction(Construct):
             timeout=timeout,
             memory_size=memory_mib,
             log_group=self.log_group,
-            # Lambda itself traces an invocation and its cold start; Powertools' Tracer would add the SDK's calls, and a
-            # multiple of that cold start (bench cold_lambda).
+            # Lambda itself traces an invocation and its cold start; Powertools' Tracer would add the SDK's calls, and its
+            # imports to every cold start (bench cold_lambda).
             tracing=lambda_.Tracing.ACTIVE,
             environment={
                 "STAGE": settings.stage,

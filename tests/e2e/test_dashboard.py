@@ -1,7 +1,9 @@
-"""The dashboard before the real sign-in and API of a laptop deployment, in headless Chromium."""
+"""The dashboard before the real sign-in and API of a laptop deployment, in headless Chromium; and what both say of an
+endpoint that falls ill and gets well again."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,14 +11,19 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from local.api_client import USERNAME
+from local.api_client import USERNAME, Answer
 from local.dashboard import Dashboard, page_origin
 from local.processes import free_port
 from local.run import load_insights, page_config, sign_in_of
 from tests.dashboard.conftest import SCREENSHOTS, launched_chromium
+from tests.e2e.api_refusals import Api
+from tests.e2e.moods import MOODY, MoodyEndpoint, moody_risk_endpoint
 from tests.e2e.served_models import ServedModels, ServingOptions
 
 pytestmark = pytest.mark.e2e
+LONGEST_SECONDS = 10.0
+"""Tells an answer that the API gave by itself from the endpoint's, 20 s late, on however busy a machine; `make bench
+BENCH=failing_endpoint` prints how fast it is."""
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +33,13 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def serving_options(port: int) -> ServingOptions:
-    return ServingOptions(context=(f"allowed_origins={page_origin(port)}",))
+    return ServingOptions(kinds=("performance",), images=MOODY, context=(f"allowed_origins={page_origin(port)}",))
+
+
+@pytest.fixture(scope="module")
+def risk_endpoint(served: ServedModels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MoodyEndpoint]:
+    with moody_risk_endpoint(served, tmp_path_factory.mktemp("mood") / "fault") as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +49,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def tab(browser: Any, served: ServedModels, port: int) -> Iterator[Any]:
+def tab(browser: Any, served: ServedModels, risk_endpoint: MoodyEndpoint, port: int) -> Iterator[Any]:
     """Signed in on the pool's own page, the fleet loaded."""
     telemetry = next(iter(served.folders.values())).parent / "raw" / "training-data.json"
     load_insights(served.cloud, served.deployment, telemetry)
@@ -86,6 +99,70 @@ def test_the_models_view_names_the_live_versions(tab: Any):
     expect(tab.locator(".model[data-kind=risk]")).to_contain_text("Live")
     expect(tab.locator(".model[data-kind=risk]")).to_contain_text("iops-risk-predictor")
     tab.screenshot(path=shot("laptop-models"), full_page=True)
+
+
+@pytest.fixture(scope="module")
+def api(tab: Any, served: ServedModels) -> Api:
+    """With the first device of the fleet that the tab shows."""
+    tab.goto(tab.url.partition("#")[0] + "#/fleet")
+    tab.wait_for_selector("td.device")
+    sign_in = sign_in_of(served.cloud, served.deployment)
+    return Api(
+        served=served,
+        url=served.cloud.reachable_url(served.deployment["IopsApi.ApiUrl"]),
+        token=sign_in.service_token(),
+        tokens=sign_in.service_token,
+        device_id=tab.locator("td.device").first.inner_text(),
+        prediction_id="",
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "told", "seconds"),
+    [
+        ("slow", "did not answer in time", "5"),
+        ("shedding", "has more requests than it can take", "1"),
+        ("throttled", "has more requests than it can take", "1"),
+        ("stopped", "is down", "30"),
+        ("garbling", "gave an answer that cannot be read", "60"),
+    ],
+)
+def test_an_endpoint_in_trouble_is_told_soon_everywhere_and_recovers_without_anybody(
+    tab: Any, api: Api, risk_endpoint: MoodyEndpoint, fault: str, told: str, seconds: str
+):
+    one, many = {"device_id": api.device_id}, {"items": [{"device_id": api.device_id}] * 3}
+    page = tab.url.partition("#")[0]
+    tab.goto(f"{page}#/models")  # a view that asks for no prediction while the function is changed
+    with api.function("predict", AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME=risk_endpoint.url):
+        with risk_endpoint.ill(fault):
+            refused = [api.predict(one), api.predict(many)]  # the first by a cold function, which knows nothing yet
+            history = api.get("/api/predictions", device_id=api.device_id)
+            tab.goto(f"{page}#/device/{api.device_id}")
+            tab.get_by_role("button", name="Predict now").click()
+            notice = tab.locator(".notice.warning")
+            expect(notice).to_contain_text("Risk cannot be predicted at the moment")
+            expect(tab.locator(".predictions tbody tr").first).to_be_visible()
+            tab.screenshot(path=shot(f"laptop-endpoint-{fault}"), full_page=True)
+        answer = first_good(api, one)
+
+        assert [(each.status, each.headers.get("Retry-After")) for each in refused] == [(503, seconds)] * 2, refused
+        assert all(told in each.body["detail"] for each in refused)
+        assert max(each.milliseconds for each in refused) < LONGEST_SECONDS * 1000
+        assert history.status == 200
+        assert history.body["predictions"]
+        assert answer.body["risk_level"]
+        if int(seconds) > 5:
+            notice.get_by_role("button", name="Try now").click()  # or wait for the countdown's end, as the others do
+        expect(notice).to_have_count(0)
+
+
+def first_good(api: Api, body: dict[str, Any]) -> Answer:
+    """The answer once the endpoint is well: its container may have to start, and the circuit to close."""
+    deadline = time.monotonic() + 60
+    while (answer := api.predict(body)).status != 200:
+        assert time.monotonic() < deadline, f"it did not recover: {answer.body}"
+        time.sleep(0.2)
+    return answer
 
 
 def shot(name: str) -> Path:

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from local.cloud import LaptopCloud
+from tests.e2e.left_behind import processes_left
 
 pytestmark = pytest.mark.e2e
 
@@ -22,18 +21,6 @@ cloud.start()
 print("up", flush=True)
 time.sleep(600)
 """
-
-
-def processes_of(state_dir: Path) -> list[int]:
-    """Every process that was started for this state folder, whoever its parent is by now."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if str(state_dir).encode() in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            continue  # it ended meanwhile, or is not ours to read
-    return [pid for pid in found if pid != os.getpid()]
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks the processes up in /proc")
@@ -51,7 +38,4 @@ def test_after_sigkill_of_the_parent_nothing_is_left_that_the_next_start_trips_o
     with LaptopCloud(state_dir, port=port) as again:
         assert again.is_healthy()
 
-    deadline = time.monotonic() + 20
-    while processes_of(state_dir) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert processes_of(state_dir) == []
+    assert processes_left(state_dir) == []

@@ -1,27 +1,36 @@
-"""The whole system on the laptop cloud: the tests stand in the order of a deployment's life and share one."""
+"""The whole system on the laptop cloud, as `make up` starts it: the tests stand in the order of a deployment's life and share
+one, until Ctrl-C."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from local.api_client import get, post
+from local.api_client import USERNAME, get, post
 from local.cloud import LaptopCloud
 from local.deploy import deploy, destroy
 from local.execution import Execution, run_execution
-from local.options import RunOptions
 from local.permissions import audit
-from local.run import Deployment, RunRecord, run, sign_in_of
+from local.processes import free_port, port_is_taken
+from local.run import Deployment, RunRecord, sign_in_of
+from tests.e2e.left_behind import processes_left
 from tests.local.watching import Metrics, patiently
 
 pytestmark = pytest.mark.e2e
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 OPTIONS = {
     "INSIGHTS": "synthetic",
@@ -37,21 +46,65 @@ OPTIONS = {
 """Small, and a gate that a model of so few rows passes: what is tested is the way, not the quality."""
 
 
+@dataclass(frozen=True)
+class Up:
+    """`make up` in a folder of its own, and what it printed until it stayed up or ended."""
+
+    process: subprocess.Popen[str]
+    printed: str
+    page_port: int
+
+    def told(self, name: str) -> str:
+        """The rest of the line that begins with `name`, with those that it goes on in."""
+        found = re.search(rf"^{name} +((?:.*\\\n)*.*)$", self.printed, re.MULTILINE)
+        assert found is not None, self.printed
+        return found[1]
+
+
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("build")
+    return tmp_path_factory.mktemp("up") / "build"
 
 
 @pytest.fixture(scope="module")
-def cloud(build: Path) -> Iterator[LaptopCloud]:
-    cloud = LaptopCloud(build / "cloud", port=0, record_calls=True)
-    yield cloud
+def cloud(build: Path) -> LaptopCloud:
+    """Started by `up`."""
+    return LaptopCloud(build / "cloud", port=0, record_calls=True)
+
+
+@pytest.fixture(scope="module")
+def up(cloud: LaptopCloud, build: Path) -> Iterator[Up]:
+    page_port = free_port()
+    ours = {
+        "CLOUD_PORT": cloud.settings.port,
+        "CLOUD_RECORD_CALLS": 1,
+        "DASHBOARD_PORT": page_port,
+        "PYTHONPATH": REPOSITORY,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "local", "up"],
+        cwd=build.parent,
+        env={**os.environ, **OPTIONS, **{name: str(value) for name, value in ours.items()}},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("staying up"):
+            break
+    yield Up(process, "".join(lines), page_port)
+    process.terminate()
+    process.wait(60)
     cloud.stop()
 
 
 @pytest.fixture(scope="module")
-def record(cloud: LaptopCloud, build: Path) -> RunRecord:
-    return run(cloud, RunOptions.from_environment(OPTIONS), build=build)
+def record(up: Up, build: Path) -> RunRecord:
+    assert "staying up" in up.printed, up.printed
+    return RunRecord(**json.loads((build / "run.json").read_text()))
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +129,21 @@ def live_configuration(cloud: LaptopCloud, kind: str) -> str:
     endpoint = cloud.client("sagemaker").describe_endpoint(EndpointName=f"iops-{kind}-predictor")
     assert endpoint["EndpointStatus"] == "InService"
     return endpoint["EndpointConfigName"]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl is installed here")
+def test_what_make_up_prints_works_as_it_stands(up: Up, record: RunRecord, cloud: LaptopCloud, deployment: Deployment):
+    """Page, user, token in the curl line; the device of the line is one that the model was never trained on."""
+    page, (user, password) = up.told("page"), up.told("user").split()
+    config = get(page, "/config.json", token=None)
+    asked = subprocess.run(["bash", "-c", f"{up.told('ask')} --silent"], check=True, capture_output=True, text=True)
+    token = sign_in_of(cloud, deployment).user_token(password)
+
+    assert page == f"http://127.0.0.1:{up.page_port}/"
+    assert (get(page, "/", token=None).status, config.body["api_url"]) == (200, up.told("API"))
+    assert json.loads(asked.stdout)["device_id"] == record.predictions[0]["body"]["device_id"]
+    assert user == USERNAME
+    assert get(up.told("API"), "/api/models", token=token).status == 200
 
 
 def test_the_main_job_ends_in_two_answered_predictions_and_refuses_a_stranger(record: RunRecord):
@@ -337,3 +405,12 @@ def test_destroying_leaves_no_endpoint_no_scalable_target_and_no_running_job(clo
         not stack["StackName"].startswith("Iops")
         for stack in cloud.client("cloudformation").describe_stacks()["Stacks"]
     )
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks the processes up in /proc")
+def test_ctrl_c_stops_everything(up: Up, cloud: LaptopCloud):
+    up.process.send_signal(signal.SIGINT)
+
+    assert up.process.wait(60) == 0
+    assert processes_left(cloud.settings.state_dir) == []
+    assert [port for port in (cloud.settings.port, up.page_port) if port_is_taken(port)] == []
