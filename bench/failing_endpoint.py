@@ -23,7 +23,7 @@ from local.cloud import LaptopCloud
 from local.deploy import App, deploy
 from local.run import Deployment, load_insights, sign_in_of
 from tests.e2e.api_refusals import Api
-from tests.e2e.moods import FAULTS, MOODY, MoodyEndpoint, moody_risk_endpoint
+from tests.e2e.moods import FAULTS, MOODY, MoodyEndpoint, moody_endpoint
 from tests.e2e.served_models import ServedModels, train_models
 
 CALLS = ("cold", "warm", "warm", "circuit", "circuit")
@@ -53,14 +53,14 @@ def deployed(folder: Path) -> Iterator[tuple[Api, list[str], MoodyEndpoint]]:
         deploy(cloud, app=App(context=("stage=local", "client_requests_per_minute=1000000")))
         deployment = Deployment.of(cloud)
         served = ServedModels(cloud, deployment, models)
-        with moody_risk_endpoint(served, folder / "fault") as endpoint:
+        with moody_endpoint(served, "risk", folder / "fault") as endpoint:
             load_insights(cloud, deployment, folder / "trained" / "raw" / "training-data.json")
             sign_in = sign_in_of(cloud, deployment)
             url, token = cloud.reachable_url(deployment["IopsApi.ApiUrl"]), sign_in.service_token()
             while not (found := get(url, "/api/devices", token=token).body["devices"]):
                 pass  # the streams are a moment behind
             devices = [device["device_id"] for device in found]
-            yield Api(served, url, token, sign_in.service_token, devices[0], ""), devices, endpoint
+            yield Api(served, url, token, sign_in.service_token, devices[0]), devices, endpoint
 
 
 def measured(

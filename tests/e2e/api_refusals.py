@@ -8,26 +8,26 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from local.api_client import Answer, get, post, send
-from tests.e2e.served_models import ServedModels, image_uri
+from tests.e2e.moods import MoodyEndpoint
+from tests.e2e.served_models import ServedModels
 
-GARBLING = {"garbling:1": str(Path(__file__).parent / "images" / "garbling.py")}
 NOWHERE = "http://127.0.0.1:9"
 
 
 @dataclass(frozen=True)
 class Api:
-    """A deployment's API with a token of every scope, and a device and a prediction that it knows."""
+    """A deployment's API with a token of every scope, a device and a prediction that it knows, and what can be made ill."""
 
     served: ServedModels
     url: str
     token: str
     tokens: Callable[[tuple[str, ...]], str]
     device_id: str
-    prediction_id: str
+    prediction_id: str = ""
+    performance: MoodyEndpoint | None = None
 
     def predict(self, body: Any, kind: str = "risk") -> Answer:
         return post(self.url, f"/api/predict/{kind}", body, token=self.token)
@@ -155,13 +155,9 @@ def unreachable(api: Api, function: str, service: str, ask: Callable[[], Answer]
 
 
 def garbled(api: Api) -> Answer:
-    before = api.served.live_package("performance")
-    package = api.served.register("performance", image=image_uri("garbling:1"))
-    api.served.make_live("performance", package)
-    try:
+    assert api.performance is not None
+    with api.performance.ill("garbling"):
         return api.predict({"device_id": api.device_id}, kind="performance")
-    finally:
-        api.served.make_live("performance", before)
 
 
 def unknown_prediction(api: Api) -> Answer:

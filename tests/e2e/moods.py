@@ -1,4 +1,4 @@
-"""A live risk endpoint that falls ill as it is told, and gets well again."""
+"""A live endpoint that falls ill as it is told, and gets well again."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class MoodyEndpoint:
 
 
 @contextmanager
-def moody_risk_endpoint(served: ServedModels, fault_file: Path) -> Iterator[MoodyEndpoint]:
-    """Promotes the trained risk model behind the image of MOODY, which the deployment must know."""
+def moody_endpoint(served: ServedModels, kind: str, fault_file: Path) -> Iterator[MoodyEndpoint]:
+    """Promotes the trained model of the kind behind the image of MOODY, which the deployment must know."""
     fault_file.write_text("")
-    package = served.register("risk", image=image_uri("moody:1"), environment={"FAULT_FILE": str(fault_file)})
-    served.make_live("risk", package)
-    with ThrottlingProxy(served.cloud.endpoint_url, endpoint_name=endpoint_name("risk")) as proxy:
+    package = served.register(kind, image=image_uri("moody:1"), environment={"FAULT_FILE": str(fault_file)})
+    served.make_live(kind, package)
+    with ThrottlingProxy(served.cloud.endpoint_url, endpoint_name=endpoint_name(kind)) as proxy:
         yield MoodyEndpoint(fault_file, proxy)

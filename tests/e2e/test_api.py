@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from jsonschema import Draft202012Validator
 from lambdas.api.openapi import document
 from local.api_client import Answer, get, post, send
 from local.run import load_insights, sign_in_of
-from tests.e2e.api_refusals import GARBLING, HOSTILE, REFUSALS, Api, windows
+from tests.e2e.api_refusals import HOSTILE, REFUSALS, Api, windows
+from tests.e2e.moods import MOODY, MoodyEndpoint, moody_endpoint
 from tests.e2e.served_models import ServedModels, ServingOptions
 
 pytestmark = pytest.mark.e2e
@@ -29,11 +31,18 @@ CASES_PER_OPERATION = 150
 
 @pytest.fixture(scope="module")
 def serving_options() -> ServingOptions:
-    return ServingOptions(images=GARBLING, wait_scale=0.02, context=("client_requests_per_minute=1000000",))
+    context = ("client_requests_per_minute=1000000",)
+    return ServingOptions(kinds=("risk",), images=MOODY, wait_scale=0.02, context=context)
 
 
 @pytest.fixture(scope="module")
-def api(served: ServedModels) -> Api:
+def performance(served: ServedModels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MoodyEndpoint]:
+    with moody_endpoint(served, "performance", tmp_path_factory.mktemp("mood") / "fault") as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="module")
+def api(served: ServedModels, performance: MoodyEndpoint) -> Api:
     fleet = served.folders["risk"].parent / "raw" / "training-data.json"
     load_insights(served.cloud, served.deployment, fleet)
     sign_in = sign_in_of(served.cloud, served.deployment)
@@ -49,6 +58,7 @@ def api(served: ServedModels) -> Api:
         tokens=sign_in.service_token,
         device_id=device,
         prediction_id=predicted.body["prediction_id"],
+        performance=performance,
     )
 
 
@@ -183,7 +193,7 @@ def test_schemathesis_finds_nothing_in_two_thousand_cases(api: Api, tmp_path: Pa
             *(sys.executable, "-m", "schemathesis.cli", "run", str(DOCUMENTED.with_name("openapi.json"))),
             *("--url", api.url.rstrip("/"), "--header", f"Authorization: Bearer {api.token}"),
             *("--checks", "all", "--phases", "examples,coverage,fuzzing", "--max-examples", str(CASES_PER_OPERATION)),
-            *("--seed", "1", "--generation-deterministic", "--continue-on-failure", "--no-color"),
+            *("--workers", "2", "--seed", "1", "--generation-deterministic", "--continue-on-failure", "--no-color"),
             *("--request-timeout", "29", "--report", "junit", "--report-dir", str(tmp_path)),
         ],
         check=False,

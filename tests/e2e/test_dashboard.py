@@ -17,7 +17,7 @@ from local.processes import free_port
 from local.run import load_insights, page_config, sign_in_of
 from tests.dashboard.conftest import SCREENSHOTS, launched_chromium
 from tests.e2e.api_refusals import Api
-from tests.e2e.moods import MOODY, MoodyEndpoint, moody_risk_endpoint
+from tests.e2e.moods import MOODY, MoodyEndpoint, moody_endpoint
 from tests.e2e.served_models import ServedModels, ServingOptions
 
 pytestmark = pytest.mark.e2e
@@ -38,7 +38,7 @@ def serving_options(port: int) -> ServingOptions:
 
 @pytest.fixture(scope="module")
 def risk_endpoint(served: ServedModels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MoodyEndpoint]:
-    with moody_risk_endpoint(served, tmp_path_factory.mktemp("mood") / "fault") as endpoint:
+    with moody_endpoint(served, "risk", tmp_path_factory.mktemp("mood") / "fault") as endpoint:
         yield endpoint
 
 
@@ -113,7 +113,6 @@ def api(tab: Any, served: ServedModels) -> Api:
         token=sign_in.service_token(),
         tokens=sign_in.service_token,
         device_id=tab.locator("td.device").first.inner_text(),
-        prediction_id="",
     )
 
 
