@@ -34,7 +34,7 @@ export async function showDevice({ root, api, session, argument: deviceId, query
   };
   page.onPredict(() => predictMissing({ isAsked: true }));
   page.draw();
-  await predictMissing({ isAsked: false });
+  await page.whileAsking(() => predictMissing({ isAsked: false }));
   keepUpToDate({ api, state, signal, fail, draw: () => predictMissing({ isAsked: false }) });
 }
 
@@ -130,15 +130,14 @@ function layout({ root, api, session, state, signal }) {
     records.querySelector(".feedback [role=status]").replaceChildren(el("p", { class: "done" }, "Thank you: the feedback is stored."));
   }
 
+  async function whileAsking(ask) {
+    predict.disabled = true;
+    await ask();
+    predict.disabled = false;
+  }
+
   root.replaceChildren(heading(state, predict), problems, forecasts, charts.element, records);
-  return {
-    draw,
-    onPredict: (listener) => predict.addEventListener("click", async () => {
-      predict.disabled = true;
-      await listener();
-      predict.disabled = false;
-    }),
-  };
+  return { draw, whileAsking, onPredict: (listener) => predict.addEventListener("click", () => whileAsking(listener)) };
 }
 
 function heading({ deviceId, insights, rows }, predict) {
