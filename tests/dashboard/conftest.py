@@ -109,6 +109,7 @@ def scene(browser: Any) -> Iterator[Callable[..., Scene]]:
                 width: int = 1280,
                 scheme: str = "light",
                 motion: str = "no-preference",
+                has_own_clock: bool = False,
             ) -> Visit:
                 context = browser.new_context(
                     viewport={"width": width, "height": 900 if width > 400 else 740},
@@ -118,6 +119,8 @@ def scene(browser: Any) -> Iterator[Callable[..., Scene]]:
                 stack.callback(context.close)
                 opened = Visit(context.new_page(), page.url)
                 visits.append(opened)
+                if has_own_clock:  # it goes as any does, and can be put forward
+                    opened.tab.clock.install()
                 opened.tab.set_default_timeout(30_000)
                 opened.tab.on("pageerror", lambda error: opened.trouble.append(str(error)))
                 opened.tab.on("console", lambda said: _note(opened, said, page.url))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -132,8 +133,8 @@ def test_devices_that_cannot_be_predicted_are_counted_with_a_reason(scene: MakeS
 def test_with_the_endpoint_down_the_page_says_when_it_tries_again_and_recovers_by_itself(scene: MakeScene):
     stage = scene(devices=20)
     stage.state.add_history(stage.state.devices)
-    stage.state.faults.append(endpoint_down("risk", retry_after=5))
-    visit = stage.visit()
+    stage.state.faults.append(endpoint_down("risk", retry_after=30))
+    visit = stage.visit(has_own_clock=True)
     visit.is_settled()
 
     notice = visit.tab.locator(".notice.warning")
@@ -143,7 +144,12 @@ def test_with_the_endpoint_down_the_page_says_when_it_tries_again_and_recovers_b
     expect(visit.tab.locator(".chip.stale")).to_have_count(20)  # what was predicted before is still there
     visit.shot("fleet-endpoint-down-light-1280")
     stage.state.faults.clear()
+    asked = len(batches(stage.state))
 
+    visit.tab.clock.fast_forward(25_000)
+    expect(notice.locator(".countdown")).to_have_text(re.compile(r"^[1-5] s$"))
+    assert len(batches(stage.state)) == asked  # not before its time
+    visit.tab.clock.fast_forward(5_000)
     expect(notice).to_have_count(0)
     expect(visit.tab.locator(".chip.stale")).to_have_count(0)
 
