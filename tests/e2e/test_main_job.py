@@ -140,7 +140,8 @@ def test_what_make_up_prints_works_as_it_stands(up: Up, record: RunRecord, cloud
     token = sign_in_of(cloud, deployment).user_token(password)
 
     assert page == f"http://127.0.0.1:{up.page_port}/"
-    assert (get(page, "/", token=None).status, config.body["api_url"]) == (200, up.told("API"))
+    assert get(page, "/", token=None).status == 200
+    assert config.body["api_url"].rstrip("/") == up.told("API")
     assert json.loads(asked.stdout)["device_id"] == record.predictions[0]["body"]["device_id"]
     assert user == USERNAME
     assert get(up.told("API"), "/api/models", token=token).status == 200
