@@ -129,6 +129,10 @@ def against_live(metrics: Mapping[str, Any], limits: Mapping[str, float]) -> Ans
         raise _Unjudged("against_live is missing")
     if metrics["against_live"] is None:
         return Answer(True, "no live model to compare with")
+    if "unjudged" in metrics["against_live"]:
+        # Nothing says that the newcomer is no worse; who accepts any loss accepts that too.
+        reason = f"the live model cannot be judged on these rows ({metrics['against_live']['unjudged']})"
+        return Answer(limits["max_loss_to_live"] >= 1, f"{reason}; max_loss_to_live 1 lets that pass")
     difference, lower, upper = (_number(metrics, "against_live", name) for name in ("difference", "lower", "upper"))
     named = "RMSE, relative," if metrics["against_live"].get("metric") == "rmse" else "accuracy"
     least = -limits["max_loss_to_live"]

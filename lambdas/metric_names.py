@@ -49,6 +49,7 @@ EMITTED: Final[Mapping[str, tuple[MetricSet, ...]]] = MappingProxyType(
                 {"OutcomesJoined": _COUNT, "OutcomesUnknown": _COUNT, "OldestUnjoinedSeconds": _SECONDS}, ("Kind",)
             ),
         ),
+        "decide_retraining": (MetricSet({"RetrainingStarted": _COUNT, "RetrainingRefused": _COUNT}, ("Kind",)),),
         "publish_watch": (
             MetricSet(
                 {

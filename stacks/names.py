@@ -6,6 +6,7 @@ KINDS = ("risk", "performance")
 ROLLBACK_ALARMS = ("ServerErrors", "ModelLatency")
 # The rules that may publish to the topic; its policy names them.
 STATE_CHANGE_RULES = ("iops-endpoint-state", "iops-endpoint-scaling")
+RETRAINING_SWITCH = "/iops-insights/retraining"
 
 
 def endpoint_stack_name(kind: str) -> str:

@@ -99,6 +99,9 @@ class Settings:
     scan_segments: int
     monthly_training: bool
     watch_every_hours: int  # how often the live models are watched for drift, and how long a period is; 0: by hand only
+    retraining_debounce_hours: int  # between two trainings of one model that nobody asked for by hand
+    retraining_drift_runs_per_week: int  # of one model
+    kept_versions: int  # of each model and approval, beside those that serve or may be gone back to
     allowed_origins: tuple[str, ...]
     notification_email: str | None
     prediction_days: int  # how long a stored prediction lives
@@ -236,6 +239,9 @@ def _refuse_wrong_numbers(settings: Settings) -> None:
     # A period's captured days are inputs of one job, which takes ten: three days, and each of up to two variants.
     _between("watch_every_hours", settings.watch_every_hours, 0, 72)
     _between("data_capture_percent", settings.data_capture_percent, 0, 100)
+    _between("retraining_debounce_hours", settings.retraining_debounce_hours, 1, 24 * 31)
+    _between("retraining_drift_runs_per_week", settings.retraining_drift_runs_per_week, 0, 50)
+    _between("kept_versions", settings.kept_versions, 1, 1000)
     _between("prediction_days", settings.prediction_days, 1, 3650)
     _between("client_requests_per_minute", settings.client_requests_per_minute, 100, 10_000_000)
     _between("requests_per_second_per_instance", settings.requests_per_second_per_instance, 0.1, 100_000)

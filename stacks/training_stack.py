@@ -1,12 +1,9 @@
 """What turns telemetry into live models: the image, the jobs' roles, the Lambdas and the two workflows."""
 
 import aws_cdk as cdk
-from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
-from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from stacks.data_stack import DataStack, named_bucket, synthesizer
@@ -15,6 +12,8 @@ from stacks.functions import CodeMaker
 from stacks.image import ContainerImage
 from stacks.names import STATE_CHANGE_RULES
 from stacks.package_groups import PackageGroups
+from stacks.retention import Retention
+from stacks.retraining import Retraining
 from stacks.sagemaker_roles import SageMakerRoles
 from stacks.settings import Settings
 from stacks.training_functions import TrainingFunctions
@@ -90,12 +89,21 @@ class TrainingStack(cdk.Stack):
             insights_table=data.insights_table,
             predictions_table=data.predictions_table,
         )
-        self.schedules = {"MonthlyTraining": monthly_training(self, settings, self.train_models)}
+        retraining = Retraining(
+            self, "Retraining", settings=settings, code=code, bucket=bucket, train_models=self.train_models
+        )
+        self.schedules = {"MonthlyTraining": retraining.monthly}
         cdk.CfnOutput(self, "TrainModelsArn", value=self.train_models.state_machine_arn)
         cdk.CfnOutput(self, "PromoteModelArn", value=self.promote_model.state_machine_arn)
         cdk.CfnOutput(self, "WatchModelsArn", value=self.watch_models.state_machine_arn)
         cdk.CfnOutput(self, "IngestInsightsName", value=functions["ingest_insights"].name)
         cdk.CfnOutput(self, "JoinOutcomesName", value=feedback.join_outcomes.name)
+        retention = Retention(
+            self, "Retention", settings=settings, code=code, bucket=bucket, promote_model=self.promote_model
+        )
+        cdk.CfnOutput(self, "RetirePackagesName", value=retention.retire.name)
+        cdk.CfnOutput(self, "RestorePackageName", value=retention.restore.name)
+        cdk.CfnOutput(self, "DecideRetrainingName", value=retraining.decide.name)
         cdk.CfnOutput(self, "TopicArn", value=self.topic.topic_arn)
 
 
@@ -131,14 +139,3 @@ def notification_topic(scope: cdk.Stack, settings: Settings) -> sns.Topic:
     if settings.notification_email is not None:
         topic.add_subscription(subscriptions.EmailSubscription(settings.notification_email))
     return topic
-
-
-def monthly_training(scope: Construct, settings: Settings, machine: sfn.IStateMachine) -> events.Rule:
-    """The first of a month, 03:00 UTC: a full run with every default."""
-    return events.Rule(
-        scope,
-        "MonthlyTraining",
-        schedule=events.Schedule.cron(minute="0", hour="3", day="1"),
-        enabled=settings.monthly_training,
-        targets=[targets.SfnStateMachine(machine, input=events.RuleTargetInput.from_object({}))],
-    )

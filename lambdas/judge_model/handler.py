@@ -19,6 +19,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         bucket=event["bucket"],
         evaluation_prefix=event["evaluation_prefix"],
         gate=event.get("gate") or {},
+        run=event["run"],
     )
     logger.info("model judged", extra={"kind": event["kind"], "judgement": judgement})
     return judgement

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from insights.gate import judge
 from lambdas.clients import client
+from lambdas.judge_model.model_card import model_card
 from lambdas.objects import UnreadableObject, read_json_object, uri_of
 
 # The few numbers that go into the execution's output and onto the model package; the rest stays in metrics.json.
@@ -25,19 +27,41 @@ REPORTED = {
     "performance": ("rmse", "mae", "r2", "interval_coverage", "interval_width", "rows", "devices"),
 }
 
+# What stands on the package itself; the rest is on its card.
+LINEAGE = (
+    "execution",
+    "trigger",
+    "training_job",
+    "manifest",
+    "manifest_sha256",
+    "code_version",
+    "feature_table_hash",
+)
+_UNFIT = re.compile(r"[^\w .:/=+\-@]")
+
 
 def judge_model(
-    *, kind: str, bucket: str, evaluation_prefix: str, gate: Mapping[str, Any], s3: Any = None
+    *,
+    kind: str,
+    bucket: str,
+    evaluation_prefix: str,
+    gate: Mapping[str, Any],
+    run: Mapping[str, Any],
+    s3: Any = None,
 ) -> dict[str, Any]:
+    """Verdict, numbers, card and lineage; `run` is what the workflow knows of the model's making (model_branch.py)."""
     prefix = evaluation_prefix if evaluation_prefix.endswith("/") else evaluation_prefix + "/"
-    metrics = read_json_object(
-        s3 or client("s3"), bucket, f"{prefix}metrics.json", remedy="look into the log of the evaluation job"
+    s3 = s3 or client("s3")
+    metrics, made = (
+        read_json_object(s3, bucket, f"{prefix}{name}.json", remedy="look into the log of the evaluation job")
+        for name in ("metrics", "lineage")
     )
     if metrics.get("kind") != kind:
         raise UnreadableObject(
             bucket, f"{prefix}metrics.json", f"is of kind {metrics.get('kind')!r} where {kind!r} was evaluated"
         )
     verdict = judge(kind, metrics, gate)
+    lineage = {**made, **run}
     return {
         "passed": verdict.passed,
         "reasons": list(verdict.reasons),
@@ -45,7 +69,14 @@ def judge_model(
         "report": uri_of(bucket, f"{prefix}report.html"),
         "golden": uri_of(bucket, f"{prefix}golden.json"),
         "metrics_uri": uri_of(bucket, f"{prefix}metrics.json"),
+        "card": model_card(kind, metrics=metrics, reported=REPORTED[kind], reasons=verdict.reasons, lineage=lineage),
+        "lineage": {name: property_text(lineage[name]) for name in LINEAGE if lineage.get(name)},
     }
+
+
+def property_text(value: object) -> str:
+    """As CreateModelPackage accepts a property's value: letters, digits, blanks and _.:/=+-@, 256 of them at most."""
+    return _UNFIT.sub(" ", str(value))[:256]
 
 
 def _is_number(value: object) -> bool:

@@ -86,6 +86,8 @@ def _described(run: RunInput, run_id: str, environment: PrepareRunEnvironment) -
         "gate": dict(run.gate),
         "promote": run.promote,
         "split": run.split,
+        "trigger": run.trigger,
+        "reason": run.reason,
         "segments": [{"segment": number, "total_segments": segments} for number in range(segments)],
     }
 

@@ -10,6 +10,10 @@ from insights.gate import GATE_DEFAULTS, InvalidThreshold, checked_thresholds
 
 MODELS = ("risk", "performance")
 SPLITS = ("device", "time")
+# Why the run was started: decide_retraining says so of its own, and whoever starts one by hand has requested it.
+TRIGGERS = ("request", "schedule", "drift")
+LONGEST_REASON = 1000
+FIELDS = frozenset({"source", "models", "tuning", "gate", "promote", "split", "trigger", "reason"})
 # Said to Step Functions, not to this app: the console's prefilled comment, and the link to a starting execution.
 IGNORED_FIELDS = frozenset({"Comment", "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"})
 SOURCE_FIELDS: Mapping[str, frozenset[str]] = {
@@ -59,11 +63,13 @@ class RunInput:
     gate: Mapping[str, float]
     promote: bool
     split: str
+    trigger: str
+    reason: str
 
 
 def parse_run_input(given: object, *, models: tuple[str, ...] = MODELS, tuning: Tuning) -> RunInput:
     """The input with its defaults filled in; `models` and `tuning` are what the deployment chose as default."""
-    fields = _object("input", given, {"source", "models", "tuning", "gate", "promote", "split"}, IGNORED_FIELDS)
+    fields = _object("input", given, FIELDS, IGNORED_FIELDS)
     return RunInput(
         source=_source(fields.get("source")),
         models=_models(fields["models"]) if "models" in fields else models,
@@ -71,6 +77,8 @@ def parse_run_input(given: object, *, models: tuple[str, ...] = MODELS, tuning: 
         gate=_gate(fields.get("gate")),
         promote=_boolean("promote", fields.get("promote", True)),
         split=_choice("split", fields.get("split", "device"), SPLITS),
+        trigger=_choice("trigger", fields.get("trigger", "request"), TRIGGERS),
+        reason=_text("reason", fields.get("reason", "")),
     )
 
 
@@ -158,6 +166,12 @@ def _object(field: str, value: object, known: Collection[str], ignored: Collecti
 def _choice(field: str, value: object, choices: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in choices:
         raise InvalidRunInput(field, value, f"it must be one of {', '.join(choices)}")
+    return value
+
+
+def _text(field: str, value: object) -> str:
+    if not isinstance(value, str) or len(value) > LONGEST_REASON:
+        raise InvalidRunInput(field, value, f"it must be text of at most {LONGEST_REASON} characters")
     return value
 
 

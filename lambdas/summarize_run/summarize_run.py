@@ -36,6 +36,8 @@ def summarize_run(
         raise EveryModelFailed(f"every model of run {run['run_id']} failed. {causes}")
     return {
         "run_id": run["run_id"],
+        "trigger": run["trigger"],
+        "reason": run["reason"],
         "source": {name: value for name, value in run["source"].items() if value is not None},
         "rows": _rows(run, manifest, s3),
         "models": models,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -47,6 +48,7 @@ def write_manifest(
     put_text(s3, bucket, NEWEST_MANIFEST, text)
     return {
         "manifest": uri_of(bucket, f"{raw_prefix}manifest.json"),
+        "sha256": hashlib.sha256(text).hexdigest(),
         "full_export": uri_of(bucket, csv_key),
         "objects": len(manifest["objects"]),
         "devices_in_several_segments": len(manifest["devices_in_several_segments"]),

@@ -201,9 +201,13 @@ def model_package(defaults: JobDefaults, kind: str, *, approved: bool) -> Json:
         },
         "CustomerMetadataProperties": expression(
             f"""$merge($append([{{'kind': '{kind}', 'run_id': $run.run_id, 'golden_uri': {judgement}.golden,
-            'report_uri': {judgement}.report, 'metrics_uri': {judgement}.metrics_uri}}],
+            'report_uri': {judgement}.report, 'metrics_uri': {judgement}.metrics_uri}}, {judgement}.lineage],
             $each({judgement}.metrics, function($value, $name) {{ {{'metric_' & $name: $string($value)}} }})))"""
         ),
+        "ModelCard": {
+            "ModelCardContent": expression(f"{judgement}.card"),
+            "ModelCardStatus": "Approved" if approved else "Draft",
+        },
         # A repeated request answers with the version that the first one made.
         "ClientToken": expression(f"${kind}_tuning_job"),
     }

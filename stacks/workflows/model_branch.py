@@ -3,6 +3,7 @@
 Variables carry the model's kind in their names: they must not meet the other branch's.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
@@ -168,10 +169,13 @@ def _judge(scope: Construct, kind: str, parts: "TrainingParts") -> sfn.CustomSta
         scope,
         f"Judge{kind.capitalize()}",
         parts.functions["judge_model"],
-        expression(
-            f"""{{'kind': '{kind}', 'bucket': $run.bucket, 'evaluation_prefix': {_evaluation_prefix(kind)},
-            'gate': $run.gate}}"""
-        ),
+        {
+            "kind": kind,
+            "bucket": expression("$run.bucket"),
+            "evaluation_prefix": expression(_evaluation_prefix(kind)),
+            "gate": expression("$run.gate"),
+            "run": _made_from(kind, parts),
+        },
         timeout=cdk.Duration.seconds(60),
         output={},
         assign={
@@ -179,6 +183,23 @@ def _judge(scope: Construct, kind: str, parts: "TrainingParts") -> sfn.CustomSta
             f"{kind}_outcome": expression(f"$merge([${kind}_outcome, {known}])"),
         },
     )
+
+
+def _made_from(kind: str, parts: "TrainingParts") -> Mapping[str, str]:
+    """What only the workflow knows of the model's making; files in S3 have no manifest."""
+    return {
+        "run_id": expression("$run.run_id"),
+        "execution": expression("$states.context.Execution.Id"),
+        "trigger": expression("$run.trigger"),
+        "reason": expression("$run.reason"),
+        "image": parts.defaults.image_uri,
+        "training_job": expression(f"${kind}_training_job"),
+        "manifest": expression("$exists($manifest.manifest) ? $manifest.manifest : null"),
+        "manifest_sha256": expression("$exists($manifest.sha256) ? $manifest.sha256 : null"),
+        "source": expression("$run.source.kind = 's3' ? $run.source.uri : $run.source.kind"),
+        "features": expression("'s3://' & $run.bucket & '/' & $run.features_prefix"),
+        "model_data": expression(f"'s3://' & $run.bucket & '/' & {model_key(kind)}"),
+    }
 
 
 def _register(scope: Construct, kind: str, defaults: JobDefaults, *, approved: bool) -> sfn.CustomState:
@@ -207,7 +228,10 @@ def _promote(scope: Construct, kind: str, parts: "TrainingParts") -> sfn.CustomS
             "Input": {
                 "kind": kind,
                 "model_package_arn": expression(f"${kind}_outcome.model_package_arn"),
-                "reason": expression("'trained by run ' & $run.run_id"),
+                "reason": expression(
+                    """'trained by run ' & $run.run_id
+                    & ' (' & $run.trigger & ($run.reason = '' ? '' : ': ' & $run.reason) & ')'"""
+                ),
                 # Links the two executions in the console.
                 "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": expression("$states.context.Execution.Id"),
             },

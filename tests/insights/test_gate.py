@@ -208,6 +208,14 @@ def test_a_threshold_that_no_gate_can_have_is_refused_by_name(thresholds: dict[s
     assert refused.value.remedy in str(refused.value)
 
 
+def test_a_live_model_that_cannot_be_judged_refuses_the_newcomer_unless_any_loss_is_accepted() -> None:
+    metrics = changed("risk", "against_live", {"unjudged": "it was trained on another feature table"})
+    verdict = judge("risk", metrics, {})
+    assert not verdict.passed
+    assert "another feature table" in " ".join(verdict.reasons)
+    assert judge("risk", metrics, {"max_loss_to_live": 1}).passed
+
+
 def test_defaults_lie_within_their_own_ends() -> None:
     assert checked_thresholds(GATE_DEFAULTS) == GATE_DEFAULTS
     assert set(THRESHOLDS) == set(GATE_DEFAULTS)

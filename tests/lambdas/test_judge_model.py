@@ -6,19 +6,42 @@ from typing import Any
 import pytest
 
 from lambdas.judge_model import handler as adapter
-from lambdas.judge_model.judge_model import judge_model
+from lambdas.judge_model.judge_model import judge_model, property_text
 from lambdas.objects import ObjectMissing, UnreadableObject
 
 PREFIX = "models/0123456789ab/risk/evaluation/"
 GATE = {"min_accuracy": 0.9, "max_rmse": 10.0}
+MADE = {
+    "hyperparameters": {"max_depth": 6, "eta": 0.1},
+    "best_iteration": 120,
+    "training_rows": 5400,
+    "calibration_rows": 900,
+    "feature_table_hash": "feed",
+    "package_versions": {"numpy": "2.1.0"},
+    "code_version": "0123456789abcdef",
+}
+RUN = {
+    "run_id": "0123456789ab",
+    "execution": "arn:aws:states:us-east-1:123456789012:execution:TrainModels:drift-risk",
+    "trigger": "drift",
+    "reason": "psi 0.4 of p99_latency",
+    "image": "training:1",
+    "training_job": "risk-0123456789ab-0-007",
+    "manifest": "s3://iops-bucket/raw/0123456789ab/manifest.json",
+    "manifest_sha256": "beef",
+    "source": "dynamodb",
+    "features": "s3://iops-bucket/features/0123456789ab/",
+    "model_data": "s3://iops-bucket/models/0123456789ab/risk/job/output/model.tar.gz",
+}
 
 
 def put_metrics(cloud: Any, **metrics: Any) -> None:
     cloud.put(f"{PREFIX}metrics.json", json.dumps(metrics).encode())
+    cloud.put(f"{PREFIX}lineage.json", json.dumps(MADE).encode())
 
 
 def judged(cloud: Any, kind: str = "risk") -> dict[str, Any]:
-    return judge_model(kind=kind, bucket=cloud.bucket, evaluation_prefix=PREFIX, gate=GATE, s3=cloud.s3)
+    return judge_model(kind=kind, bucket=cloud.bucket, evaluation_prefix=PREFIX, gate=GATE, run=RUN, s3=cloud.s3)
 
 
 def test_a_good_model_passes_with_its_reasons_and_few_numbers(cloud: Any) -> None:
@@ -34,7 +57,8 @@ def test_a_good_model_passes_with_its_reasons_and_few_numbers(cloud: Any) -> Non
         against_live=None,
         log_loss=None,
     )
-    assert judged(cloud) == {
+    answer = judged(cloud)
+    assert {name: value for name, value in answer.items() if name not in ("card", "lineage")} == {
         "passed": True,
         "reasons": [
             "accuracy 0.931 >= 0.900: passed",
@@ -70,3 +94,44 @@ def test_missing_unreadable_or_other_metrics_are_named(cloud: Any) -> None:
 def test_the_handler_passes_the_gate_on(cloud: Any, event: Any, context: Any) -> None:
     put_metrics(cloud, kind="risk", accuracy=0.5)
     assert adapter.handler(event("judge_model"), context)["passed"] is False
+
+
+def test_the_lineage_on_the_package_is_what_the_registry_accepts(cloud: Any) -> None:
+    put_metrics(cloud, kind="risk", accuracy=0.93)
+    assert judged(cloud)["lineage"] == {
+        "execution": RUN["execution"],
+        "trigger": "drift",
+        "training_job": "risk-0123456789ab-0-007",
+        "manifest": RUN["manifest"],
+        "manifest_sha256": "beef",
+        "code_version": "0123456789abcdef",
+        "feature_table_hash": "feed",
+    }
+    assert property_text("psi 0.4 (p99); 'bad', 50%" + "x" * 300) == ("psi 0.4  p99    bad   50 " + "x" * 300)[:256]
+
+
+def test_the_card_says_what_it_is_for_what_it_was_made_of_and_how_good_it_is(cloud: Any) -> None:
+    put_metrics(
+        cloud,
+        kind="risk",
+        accuracy=0.931,
+        intervals={"accuracy": {"lower": 0.91, "upper": 0.95}},
+        rivals={"persistence": {"macro_f1": 0.81}},
+        cannot_be_judged=["the recall of critical: 3 rows"],
+    )
+    card = json.loads(judged(cloud)["card"])
+    job = card["training_details"]["training_job_details"]
+    assert job["training_datasets"] == [RUN["manifest"]]
+    assert job["training_environment"] == {"container_image": ["training:1"]}
+    assert job["hyper_parameters"] == [{"name": "max_depth", "value": "6"}, {"name": "eta", "value": "0.1"}]
+    (evaluation,) = card["evaluation_details"]
+    own, rivals = evaluation["metric_groups"]
+    notes = "95% interval over devices 0.91 to 0.95"
+    assert own["metric_data"] == [{"name": "accuracy", "type": "number", "value": 0.931, "notes": notes}]
+    assert rivals["metric_data"] == [{"name": "persistence macro_f1", "type": "number", "value": 0.81}]
+    assert "accuracy 0.931 >= 0.900: passed" in evaluation["evaluation_observation"]
+    assert (
+        "Not judged: the recall of critical: 3 rows." in card["additional_information"]["caveats_and_recommendations"]
+    )
+    assert card["additional_information"]["custom_details"]["manifest_sha256"] == "beef"
+    assert "operator" in card["intended_uses"]["intended_uses"]

@@ -20,6 +20,7 @@ HEAVY = ("numpy", "pandas", "numba", "scipy", "sklearn", "xgboost", "pyarrow", "
 def test_every_function_of_the_design_has_a_handler() -> None:
     assert FUNCTIONS == [
         "collect_outcomes",
+        "decide_retraining",
         "describe_failure",
         "describe_models",
         "empty_package_group",
@@ -34,6 +35,8 @@ def test_every_function_of_the_design_has_a_handler() -> None:
         "prepare_watch",
         "publish_watch",
         "read_fleet",
+        "restore_package",
+        "retire_packages",
         "summarize_run",
         "track_devices",
         "verify_endpoint",

@@ -46,6 +46,8 @@ def test_an_empty_input_is_a_full_run(cloud: Any) -> None:
         },
         "promote": True,
         "split": "device",
+        "trigger": "request",
+        "reason": "",
         "segments": [{"segment": number, "total_segments": 4} for number in range(4)],
     }
 
@@ -156,6 +158,9 @@ def test_a_redrive_and_another_execution_have_run_ids_of_their_own(cloud: Any) -
         ({"gate": {"max_rmse": float("nan")}}, "gate.max_rmse"),
         ({"promote": "yes"}, "promote"),
         ({"split": "random"}, "split"),
+        ({"trigger": "whim"}, "trigger"),
+        ({"reason": 5}, "reason"),
+        ({"reason": "x" * 1001}, "reason"),
     ],
 )
 def test_a_wrong_field_is_refused_by_name(cloud: Any, given: object, field: str) -> None:

@@ -11,6 +11,8 @@ from lambdas.summarize_run.summarize_run import EveryModelFailed, summarize_run
 def test_the_output_says_what_is_live_and_what_failed_and_why(event: Any, context: Any) -> None:
     assert adapter.handler(event("summarize_run"), context) == {
         "run_id": "0123456789ab",
+        "trigger": "drift",
+        "reason": "psi 0.4 of p99_latency",
         "source": {"kind": "synthetic", "device_prefix": "synthetic-7-", "records": 10000, "seed": 7},
         "rows": 10000,
         "manifest": "s3://iops-bucket/raw/0123456789ab/manifest.json",

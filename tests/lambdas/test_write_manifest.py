@@ -51,8 +51,11 @@ def written(cloud: Any, **changes: Any) -> dict[str, Any]:
 
 
 def test_the_answer_is_small_and_says_what_was_exported(cloud: Any, exported: list[Insight]) -> None:
-    assert written(cloud) == {
+    answer = written(cloud)
+    manifest = cloud.objects(f"{PREFIX}manifest.json")[f"{PREFIX}manifest.json"]
+    assert answer == {
         "manifest": f"s3://iops-bucket/{PREFIX}manifest.json",
+        "sha256": hashlib.sha256(manifest).hexdigest(),
         "full_export": f"s3://iops-bucket/{CSV_KEY}",
         "objects": 3,
         "devices_in_several_segments": 1,

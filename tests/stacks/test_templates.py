@@ -183,7 +183,7 @@ ALLOWED_DIFFERENCES = (
     (r"^Iops\w+\.Resources\.\w+Function\w+\.Properties\.Environment\.Variables\.STAGE$", "the stage's own name"),
     (r"^IopsDashboard\.", "the laptop serves the page itself: BucketDeployment runs /opt/awscli, which it has not"),
     (r"^IopsApi\.Outputs\.PublishOutputRef", "what IopsDashboard reads of the API's stack"),
-    (r"\.DefinitionString\..*\.(TrainingImage|ImageUri|Image)$", "the image has no registry on the laptop"),
+    (r"\.DefinitionString\..*\.(TrainingImage|ImageUri|Image|image)$", "the image has no registry on the laptop"),
     (r"^IopsTraining\.Resources\.SageMakerRoles(Jobs|Serving)\w+\..*\.Resource$", "the repository of that image"),
 )
 

@@ -79,6 +79,8 @@ class World:
             "gate": {"min_accuracy": 0.9},
             "promote": self.promote,
             "split": "device",
+            "trigger": "drift",
+            "reason": "psi 0.4",
             "segments": [{"segment": number, "total_segments": 2} for number in range(2)],
         }
 
@@ -102,6 +104,8 @@ class World:
             "report": "s3://bucket/report.html",
             "golden": "s3://bucket/golden.json",
             "metrics_uri": "s3://bucket/metrics.json",
+            "card": '{"intended_uses": {}}',
+            "lineage": {"trigger": "drift", "code_version": "0a1b"},
         }
 
     def requests(self, name: str) -> list[dict[str, Any]]:
@@ -229,7 +233,14 @@ def test_the_best_trial_is_evaluated_and_registered_with_what_is_known_of_it(tra
         "report_uri": "s3://bucket/report.html",
         "metrics_uri": "s3://bucket/metrics.json",
         "metric_accuracy": "0.93",
+        "trigger": "drift",
+        "code_version": "0a1b",
     }
+    assert package["ModelCard"] == {"ModelCardContent": '{"intended_uses": {}}', "ModelCardStatus": "Approved"}
+    judged = next(r["Payload"] for r in world.requests("JudgeModel") if r["Payload"]["kind"] == "risk")
+    assert judged["run"]["model_data"] == model
+    assert judged["run"]["training_job"] == f"risk-{RUN_ID}-0-003-abcdef"
+    assert (judged["run"]["trigger"], judged["run"]["reason"]) == ("drift", "psi 0.4")
 
 
 def evaluation_inputs(world: World, kind: str) -> dict[str, str]:

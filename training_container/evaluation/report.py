@@ -87,7 +87,7 @@ def verdicts(metrics: Mapping[str, Any]) -> Iterator[str]:
         else:
             yield f"Not proven to differ from {name}: {by} {ends}."
     live = metrics["against_live"]
-    if live:
+    if live and "unjudged" not in live:
         yield (
             f"Against the live model: {live['metric']} {live['model']:.3f} and {live['live']:.3f}, "
             f"{live['difference']:+.3f} ({live['lower']:+.3f} to {live['upper']:+.3f})."
