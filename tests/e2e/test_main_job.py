@@ -13,12 +13,14 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from insights.schema import timestamp_text
 from local.api_client import USERNAME, get, post
 from local.cloud import LaptopCloud
 from local.deploy import deploy, destroy
@@ -339,6 +341,117 @@ def test_what_has_happened_so_far_is_in_the_metrics_that_alarms_watch(
     assert [name for name, look in written.items() if not look()] == []
 
 
+def invoke(cloud: LaptopCloud, deployment: Deployment, output: str, event: dict[str, Any]) -> Any:
+    """The function's answer; `output` is the training stack's that has its name."""
+    called = cloud.client("lambda").invoke(FunctionName=deployment[f"IopsTraining.{output}"], Payload=json.dumps(event))
+    answer = json.loads(called["Payload"].read())
+    assert "FunctionError" not in called, answer
+    return answer
+
+
+def ingest(cloud: LaptopCloud, deployment: Deployment, rows: list[dict[str, Any]]) -> None:
+    bucket, key = deployment["IopsData.BucketName"], "incoming/followed.jsonl"
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=text.encode())
+    assert invoke(cloud, deployment, "IngestInsightsName", {"bucket": bucket, "key": key})["rows"] == len(rows)
+
+
+def test_what_followed_a_prediction_is_joined_to_it_and_labels_its_row(
+    record: RunRecord, cloud: LaptopCloud, deployment: Deployment
+):
+    """Eighteen intervals until now; the first twelve are predicted from before the other six are there."""
+    began = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5 * 19)
+    rows = [
+        {
+            "device_id": "followed",
+            "timestamp": timestamp_text(began + timedelta(minutes=5 * n)),
+            "interval_seconds": 300,
+            "read_iops": 100,
+            "write_iops": 50,
+            "bandwidth_mbps": 2.5,
+            "p99_latency_ms": 5 if n < 15 else 11,
+            "latency_slo_ms": 10,
+        }
+        for n in range(18)
+    ]
+    url, token = cloud.reachable_url(deployment["IopsApi.ApiUrl"]), sign_in_of(cloud, deployment).service_token()
+    ingest(cloud, deployment, rows[:12])
+    told = post(url, "/api/predict/risk", {"device_id": "followed"}, token=token).body
+    invoke(cloud, deployment, "JoinOutcomesName", {})
+    (waiting,) = get(url, "/api/predictions", token=token, device_id="followed").body["predictions"]
+    ingest(cloud, deployment, rows[12:])
+    account = invoke(cloud, deployment, "JoinOutcomesName", {})
+    (judged,) = get(url, "/api/predictions", token=token, device_id="followed").body["predictions"]
+    labelled = get(url, "/api/insights", token=token, device_id="followed").body["insights"][11]
+
+    assert waiting == told
+    assert account["risk"]["OutcomesJoined"] == 1
+    assert (judged["outcome"]["risk_level"], judged["outcome"]["source"]) == ("high", "insights")
+    assert (labelled["timestamp"], labelled["risk_level"], labelled["label_source"]) == (told["as_of"], "high", "auto")
+
+    said = {"device_id": "followed", "prediction_id": told["prediction_id"], "risk_level": "medium"}
+    assert post(url, "/api/feedback", said, token=token).status == 200
+    labelled = get(url, "/api/insights", token=token, device_id="followed").body["insights"][11]
+    assert (labelled["risk_level"], labelled["label_source"]) == ("medium", "operator")
+
+
+def test_drift_soon_after_a_training_is_refused_and_recorded(
+    record: RunRecord, cloud: LaptopCloud, deployment: Deployment
+):
+    alarm = json.loads(Path("tests/lambdas/events/drift_alarm.json").read_text())
+
+    (decided,) = invoke(cloud, deployment, "DecideRetrainingName", alarm)["decisions"]
+    again = invoke(cloud, deployment, "DecideRetrainingName", {"trigger": "recheck"})
+
+    assert decided["execution"] is None
+    assert "less than 24 h" in decided["decisions"]["performance"]["reason"]
+    listed = cloud.client("s3").list_objects_v2(Bucket=deployment["IopsData.BucketName"], Prefix="retraining/")
+    assert [entry["Key"].endswith(f"{alarm['id']}.json") for entry in listed["Contents"]] == [True]
+    assert again == {"decisions": []}
+
+
+def objects_below(cloud: LaptopCloud, deployment: Deployment, prefix: str) -> set[str]:
+    pages = cloud.client("s3").get_paginator("list_objects_v2")
+    found = pages.paginate(Bucket=deployment["IopsData.BucketName"], Prefix=prefix)
+    return {entry["Key"] for page in found for entry in page.get("Contents", [])}
+
+
+def test_a_version_has_its_card_and_its_lineage_is_retired_and_comes_back(
+    record: RunRecord, cloud: LaptopCloud, deployment: Deployment
+):
+    """The second risk model was rejected; a newer rejected one makes it the oldest where one of each is kept."""
+    sagemaker, functions = cloud.client("sagemaker"), cloud.client("lambda")
+    rejected = live_package(cloud, "risk").rpartition("/")[0] + "/2"
+    before = sagemaker.describe_model_package(ModelPackageName=rejected)
+    card = json.loads(before["ModelCard"]["ModelCardContent"])
+    lineage = before["CustomerMetadataProperties"]
+    assert {"max_depth", "eta"} <= {
+        entry["name"] for entry in card["training_details"]["training_job_details"]["hyper_parameters"]
+    }
+    assert "0.999" in card["evaluation_details"][0]["evaluation_observation"]
+    assert card["additional_information"]["custom_details"]["code_version"] == lineage["code_version"]
+    assert len(lineage["manifest_sha256"]) == 64
+
+    copied = ("ModelPackageGroupName", "ModelApprovalStatus", "InferenceSpecification")
+    sagemaker.create_model_package(**{name: before[name] for name in copied})
+    prefix = f"models/{lineage['run_id']}/risk/"
+    files = objects_below(cloud, deployment, prefix)
+    name = deployment["IopsTraining.RetirePackagesName"]
+    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    functions.update_function_configuration(
+        FunctionName=name, Environment={"Variables": variables | {"KEPT_VERSIONS": "1"}}
+    )
+    retired = invoke(cloud, deployment, "RetirePackagesName", {})
+    gone = objects_below(cloud, deployment, prefix)
+    restored = invoke(cloud, deployment, "RestorePackageName", {"kind": "risk", "version": 2})
+
+    assert retired == {"is_done": True, "reason": "", "retired": {"risk": [2], "performance": []}}
+    assert (gone, objects_below(cloud, deployment, prefix)) == (set(), files)
+    after = sagemaker.describe_model_package(ModelPackageName=restored["model_package_arn"])
+    for member in ("CustomerMetadataProperties", "ModelCard", "InferenceSpecification", "ModelMetrics"):
+        assert after[member] == before[member]
+
+
 @pytest.fixture(scope="module")
 def roles(cloud: LaptopCloud, record: RunRecord) -> audit.Roles:
     """Every role's policies, taken while they exist."""
@@ -373,8 +486,8 @@ UNUSED_HERE = (
         r"dynamodb:(\w+Streams?|GetRecords|GetShardIterator)",
         "Lambda reads the streams with it; the laptop cloud reads them by itself",
     ),
-    (r"EventsRole\w*", r"states:StartExecution", "the monthly schedule"),
     (r"Watching\w*", r".*", "WatchModels, whose own roles tests/e2e/test_watch_models.py holds to the same"),
+    (r"DecideRetraining\w*", r"states:StartExecution", "a training; this one was refused, as another had just ended"),
     (r"StateMachineRole\w*", r"sagemaker:(Stop\w+|ListTags)|states:StopExecution", "when an execution is aborted"),
 )
 """Role, action and why it stays although a run in which nothing fails does not need it."""
