@@ -11,11 +11,11 @@ PACKAGES = ("insights", "training_container")
 
 
 @cache
-def code_version() -> str:
+def code_version(root: Path = ROOT) -> str:
     """The same for the same sources, wherever they lie; the first 16 digits tell versions apart."""
     digest = hashlib.sha256()
     for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            digest.update(f"{path.relative_to(ROOT).as_posix()}\n".encode())
-            digest.update(path.read_bytes())
+        for path in sorted((root / package).rglob("*.py")):
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:16]

@@ -10,6 +10,7 @@ import pytest
 
 from tests.training_container.conftest import Pipeline
 from training_container.__main__ import main
+from training_container.code_version import code_version
 from training_container.evaluation.limits import cannot_be_judged
 from training_container.evaluation.metrics import expected_calibration_error, interval_metrics, risk_metrics
 from training_container.split_file import Split
@@ -54,6 +55,16 @@ def test_slices_share_out_every_row(pipeline: Pipeline, kind: str):
     metrics = metrics_of(pipeline, kind)
     for parts in metrics["slices"].values():
         assert sum(part["rows"] for part in parts.values()) == metrics["rows"]
+
+
+def test_the_lineage_is_what_the_model_says_of_its_making_and_which_code_it_was(pipeline: Pipeline):
+    told = json.loads((pipeline.evaluations["risk"] / "lineage.json").read_text())
+    description = json.loads((pipeline.models["risk"] / "model.json").read_text())
+
+    code = told.pop("code_version")
+    assert told == {name: description[name] for name in told}
+    assert {"hyperparameters", "feature_table_hash", "training_rows"} <= told.keys()
+    assert code == code_version()
 
 
 def test_no_live_model_is_no_comparison(pipeline: Pipeline, tmp_path: Path):
