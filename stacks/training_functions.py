@@ -12,12 +12,14 @@ from stacks.names import (
     KINDS,
     endpoint_arn,
     endpoint_stack_name,
+    experiment_parameter,
     package_group_name,
     sagemaker_arn,
     stack_arn,
 )
 from stacks.permissions import Permission, allow
 from stacks.settings import Settings
+from stacks.workflows.nested_promotion import promote_model_arn
 
 _STACK_ID = "A stack's ARN ends in an id that it gets when it is made."
 _LOG_GROUP = "CloudWatch Logs authorises a group's contents on the ARN that ends in ':*'."
@@ -60,6 +62,7 @@ class TrainingFunctions(Construct):
             self._summarize_run(),
             self._prepare_promotion(),
             self._verify_endpoint(),
+            self._judge_experiment(),
             self._describe_failure(),
         ]
         self.by_name: Mapping[str, InsightFunction] = {function.folder: function for function in functions}
@@ -173,6 +176,28 @@ class TrainingFunctions(Construct):
             permissions=[
                 self._objects(["s3:GetObject"], "models/*"),
                 allow(["sagemaker:InvokeEndpoint"], self._endpoints),
+            ],
+        )
+
+    def _judge_experiment(self) -> InsightFunction:
+        """A day's outcomes of a large fleet are read line by line; the sums of a month are in memory."""
+        parameters = {f"{kind.upper()}_EXPERIMENT_PARAMETER": experiment_parameter(kind) for kind in KINDS}
+        notes = [
+            self._stack.format_arn(service="ssm", resource="parameter", resource_name=name.removeprefix("/"))
+            for name in parameters.values()
+        ]
+        machine = promote_model_arn(self._stack)
+        return self._function(
+            "judge_experiment",
+            timeout=cdk.Duration.minutes(15),
+            memory_mib=1024,
+            environment={"BUCKET_NAME": self._bucket.bucket_name, "PROMOTE_MODEL_ARN": machine, **parameters},
+            permissions=[
+                allow(["ssm:GetParameter"], notes),
+                self._listing("monitoring/*"),
+                self._objects(["s3:GetObject"], "monitoring/*"),
+                self._objects(["s3:PutObject"], *(f"monitoring/{kind}/experiments/*" for kind in KINDS)),
+                allow(["states:StartExecution"], [machine]),
             ],
         )
 

@@ -96,6 +96,7 @@ class TrainingStack(cdk.Stack):
         cdk.CfnOutput(self, "TrainModelsArn", value=self.train_models.state_machine_arn)
         cdk.CfnOutput(self, "PromoteModelArn", value=self.promote_model.state_machine_arn)
         cdk.CfnOutput(self, "WatchModelsArn", value=self.watch_models.state_machine_arn)
+        cdk.CfnOutput(self, "JudgeExperimentName", value=functions["judge_experiment"].name)
         cdk.CfnOutput(self, "IngestInsightsName", value=functions["ingest_insights"].name)
         cdk.CfnOutput(self, "JoinOutcomesName", value=feedback.join_outcomes.name)
         retention = Retention(

@@ -17,7 +17,7 @@ def end_experiment(scope: Construct) -> sfn.CustomState:
         "EndExperiment",
         "states:startExecution.sync:2",
         {
-            "StateMachineArn": _machine_arn(cdk.Stack.of(scope)),
+            "StateMachineArn": promote_model_arn(cdk.Stack.of(scope)),
             "Input": {
                 "kind": expression("$plan.kind"),
                 "drop_challenger": True,
@@ -45,7 +45,7 @@ def nested_execution_permissions(stack: cdk.Stack) -> list[Permission]:
         service="events", resource="rule", resource_name="StepFunctionsGetEventsForStepFunctionsExecutionRule"
     )
     return [
-        allow(["states:StartExecution"], [_machine_arn(stack)]),
+        allow(["states:StartExecution"], [promote_model_arn(stack)]),
         allow(
             ["states:DescribeExecution", "states:StopExecution"],
             [executions],
@@ -55,7 +55,8 @@ def nested_execution_permissions(stack: cdk.Stack) -> list[Permission]:
     ]
 
 
-def _machine_arn(stack: cdk.Stack) -> str:
+def promote_model_arn(stack: cdk.Stack) -> str:
+    """By its name, for what the machine itself is made after, or of."""
     return stack.format_arn(
         service="states",
         resource="stateMachine",

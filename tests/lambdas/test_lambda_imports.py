@@ -28,6 +28,7 @@ def test_every_function_of_the_design_has_a_handler() -> None:
         "give_feedback",
         "ingest_insights",
         "join_outcomes",
+        "judge_experiment",
         "judge_model",
         "predict",
         "prepare_promotion",
