@@ -42,6 +42,18 @@ def run_execution(
     arn = states.start_execution(stateMachineArn=state_machine_arn, input=json.dumps(execution_input), **named)[
         "executionArn"
     ]
+    return follow_execution(states, arn, say=say, meanwhile=meanwhile, timeout_seconds=timeout_seconds)
+
+
+def follow_execution(
+    states: Any,
+    arn: str,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+    meanwhile: Callable[[], None] = lambda: None,
+    timeout_seconds: float = 7200,
+) -> Execution:
+    """To its end, one that somebody else started."""
     deadline = time.monotonic() + timeout_seconds
     announced: set[int] = set()
     while True:

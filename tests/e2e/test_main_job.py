@@ -488,6 +488,11 @@ UNUSED_HERE = (
     ),
     (r"Watching\w*", r".*", "WatchModels, whose own roles tests/e2e/test_watch_models.py holds to the same"),
     (r"DecideRetraining\w*", r"states:StartExecution", "a training; this one was refused, as another had just ended"),
+    (
+        r"(JudgeExperimentRole|PromoteModelStateMachineRole)\w*",
+        r"ssm:GetParameter|s3:(ListBucket|GetObject|PutObject)|states:(Start|Describe)Execution|events:\w+",
+        "judges, and ends before its challenger goes live, an experiment; test_experiments.py has one",
+    ),
     (r"StateMachineRole\w*", r"sagemaker:(Stop\w+|ListTags)|states:StopExecution", "when an execution is aborted"),
 )
 """Role, action and why it stays although a run in which nothing fails does not need it."""
