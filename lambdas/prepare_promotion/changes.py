@@ -44,13 +44,17 @@ class Change:
         return {**former, **({"TrafficShift": self.shift_back} if "TrafficShift" in former else {})}
 
 
-def promote(present: Mapping[str, str], target: str, golden: Golden, *, shift: str) -> Change:
+def promote(present: Mapping[str, str], target: str, golden: Golden, *, shift: str, now: datetime) -> Change:
     """Of a model that is live already nothing changes: another way of shifting traffic alone would be an update of an
     endpoint to its own configuration, which SageMaker refuses. A challenger that goes live ends its experiment first, so
-    that the endpoint has one variant before and after and the deployment its guardrails."""
+    that the endpoint has one variant before and after and the deployment its guardrails. Where another model goes live the
+    experiment begins anew: what was known compared the challenger with the model before."""
+    is_challenger = is_running(present) and present["ChallengerPackage"] == target
     parameters = {"LivePackage": target}
     if present.get("LivePackage") != target:
         parameters |= {"GoldenDigest": golden.digest, "TrafficShift": shift}
+        if is_running(present) and not is_challenger:
+            parameters["ChallengerSince"] = timestamp_text(now)
     return Change(
         action="promote",
         target_package=target,
@@ -60,7 +64,7 @@ def promote(present: Mapping[str, str], target: str, golden: Golden, *, shift: s
         failed_as=f"{target} was not promoted",
         # What is taken back goes at once: its callers are already with the wrong model.
         shift_back="all-at-once",
-        ends_experiment_first=is_running(present) and present.get("ChallengerPackage") == target,
+        ends_experiment_first=is_challenger,
     )
 
 

@@ -117,7 +117,7 @@ def _change(
             wanted, target, golden, live=live, live_golden_uri=_golden_uri(sagemaker, live), now=now
         )
     shift = traffic_shift(wanted.traffic_shift, endpoint=place.endpoint, instance_count=_instance_count(endpoint))
-    return promote(present, target, golden, shift=shift)
+    return promote(present, target, golden, shift=shift, now=now)
 
 
 def traffic_shift(asked: str | None, *, endpoint: str, instance_count: int) -> str:

@@ -259,11 +259,14 @@ def test_a_challenger_that_goes_live_ends_its_experiment_first(registry: Any, st
     assert prepared(registry, stacks, {"kind": "risk", "version": 2})["ends_experiment_first"] is True
 
 
-def test_another_model_may_go_live_while_an_experiment_runs_on(registry: Any, stacks: Stacks) -> None:
+def test_another_model_may_go_live_and_the_experiment_begins_anew_against_it(registry: Any, stacks: Stacks) -> None:
     stacks.deploy(live=f"{GROUP_ARN}/3", challenger=f"{GROUP_ARN}/2", mode="ab")
     plan = prepared(registry, stacks, {"kind": "risk", "version": 1})
+    changed, back = by_key(plan["parameters"]), by_key(plan["rollback_parameters"])
     assert plan["ends_experiment_first"] is False
-    assert by_key(plan["parameters"])["ChallengerPackage"] is True
+    assert (changed["ChallengerPackage"], changed["ChallengerMode"]) == (True, True)
+    assert changed["ChallengerSince"] == "2026-03-02T10:00:00.000Z"
+    assert back["ChallengerSince"] == "2026-02-20T09:00:00.000Z"
 
 
 START = {"kind": "risk", "version": 2, "challenger": "ab", "share": 25, "reason": "newer"}
