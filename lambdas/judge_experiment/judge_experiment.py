@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from insights.experiments import Decision, Verdict, verdict
 from insights.schema import parse_timestamp
 from lambdas.clients import client
-from lambdas.judge_experiment.tally import Running, Tally
+from lambdas.judge_experiment.tally import Running, Tally, outcome_lines
 from lambdas.objects import split_uri
 from lambdas.throttling import error_code
 
@@ -46,7 +46,8 @@ def judge_experiment(
     s3: Any = None,
     stepfunctions: Any = None,
 ) -> dict[str, Any]:
-    """`outcomes_uri`: where stored predictions lie as .jsonl, with what happened where that is known."""
+    """`outcomes_uri`: where stored predictions of the last days lie as .jsonl, with what happened where that is known; each
+    once, as WatchModels collects them."""
     note = read_note(environment.parameter_of(kind))
     given = {} if note == _OFF else json.loads(note)
     if given.get("mode") != "ab":
@@ -83,8 +84,8 @@ def _look(running: Running, outcomes_uri: str, own_bucket: str, s3: Any) -> Tall
     version = running.challenger.rpartition("/")[2]
     key = f"monitoring/{running.kind}/experiments/{running.since.replace(':', '-')}-{version}.json"
     tally = Tally.read(s3, own_bucket, key)
-    if tally.add(s3, bucket, prefix, running):
-        tally.write(s3, own_bucket, key)
+    tally.take(running.by_day(outcome_lines(s3, bucket, prefix)))
+    tally.write(s3, own_bucket, key)
     return tally
 
 

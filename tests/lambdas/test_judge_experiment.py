@@ -125,16 +125,27 @@ def test_an_experiment_that_is_not_decided_goes_on(cloud: Any, machines: Machine
     assert sum(variant["devices"] for variant in found["variants"].values()) == len(DEVICES)
 
 
-def test_an_object_counts_once_and_what_it_is_when_it_was_written_last(cloud: Any, machines: Machines) -> None:
-    write(cloud, "1", day({"live": 4, "challenger": 4}, rows=5))
-    before = judged(cloud, machines, days=1)["variants"]
-    assert judged(cloud, machines, days=1.1)["variants"] == before
-    write(cloud, "1", day({"live": 4, "challenger": 4}, rows=10))
-    after = judged(cloud, machines, days=1.2)["variants"]
-    # 4 or 5 of 5 were wrong, then 4 or 5 of 10.
-    assert before["live"]["mean_loss"] == pytest.approx(2 * after["live"]["mean_loss"])
-    write(cloud, "2", day({"live": 4, "challenger": 4}, rows=10))
-    assert judged(cloud, machines, days=2)["variants"] == after
+def on(date: str, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**line, "predicted_at": f"{date}T00:00:00.000Z"} for line in lines]
+
+
+def losses(found: dict[str, Any]) -> list[float]:
+    return [variant["mean_loss"] for variant in found["variants"].values()]
+
+
+def test_of_each_day_counts_what_was_told_of_most_predictions(cloud: Any, machines: Machines) -> None:
+    """4 or 5 of 5 were wrong on the 3rd, then it is known that they were of 10; a day later of 10 of the 4th too."""
+    few, all_of_it = (day({"live": 4, "challenger": 4}, rows=rows) for rows in (5, 10))
+    write(cloud, "1", on("2026-03-03", few))
+    first = losses(judged(cloud, machines, days=1))
+    assert losses(judged(cloud, machines, days=1.1)) == first
+    write(cloud, "1", on("2026-03-03", all_of_it))
+    second = losses(judged(cloud, machines, days=2))
+    assert first == pytest.approx([2 * loss for loss in second])
+    # The next look begins within the 3rd, of which it tells a part.
+    right = on("2026-03-04", [prediction(device, is_right=True) for device in DEVICES] * 10)
+    write(cloud, "1", [*on("2026-03-03", few), *right])
+    assert losses(judged(cloud, machines, days=3)) == pytest.approx([loss / 2 for loss in second])
 
 
 @pytest.mark.parametrize(
