@@ -65,11 +65,12 @@ class ExperimentNote:
 
     def begin(self) -> Callable[[], Experiment | None]:
         """Start reading where that is due; what is returned gives the experiment, and waits only where it must."""
-        now = self.clock()
+        now, known = self.clock(), self._known
+        is_usable = now - self._known_at < USABLE_SECONDS
         if now >= self._due_at and (self._pending is None or self._pending.done()):
             self._pending = _reading.submit(self._refresh)
-        if now - self._known_at < USABLE_SECONDS or self._pending is None:
-            return lambda: self._known
+        if is_usable or self._pending is None:
+            return lambda: known
         return partial(self._awaited, self._pending)
 
     def _awaited(self, pending: Future[None]) -> Experiment | None:
