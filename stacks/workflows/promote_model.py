@@ -19,12 +19,13 @@ from stacks.functions import InsightFunction
 from stacks.names import KINDS, endpoint_arn, endpoint_stack_name, generated_arns, stack_arn
 from stacks.permissions import Permission, allow, grant
 from stacks.settings import Settings
+from stacks.workflows.endpoint_check import describe_endpoint, verify_endpoint
 from stacks.workflows.machine import workflow_machine
 from stacks.workflows.nested_promotion import PROMOTE_MODEL, end_experiment, nested_execution_permissions
 from stacks.workflows.promotion_record import PREFIX, PromotionRecord
 from stacks.workflows.replaced import RemoveReplaced
 from stacks.workflows.stack_update import describe_stack, update_stack
-from stacks.workflows.steps import CAUGHT, Failures, choice, expression, invoke, task, when
+from stacks.workflows.steps import CAUGHT, Failures, choice, expression, invoke, when
 
 Json = Any
 
@@ -140,29 +141,8 @@ class PromoteModel(Construct):
 
     def _check(self) -> sfn.CustomState:
         """The endpoint's configuration, then its answers."""
-        endpoint = task(
-            self,
-            "DescribeEndpoint",
-            "aws-sdk:sagemaker:describeEndpoint",
-            {"EndpointName": expression("$plan.endpoint_name")},
-            timeout=cdk.Duration.minutes(1),
-            output=expression(
-                """{'status': $states.result.EndpointStatus, 'stack_endpoint_config': $states.input.endpoint_config,
-                'why': $exists($states.result.FailureReason) ? $states.result.FailureReason : 'no reason is given'}"""
-            ),
-            assign={"live_config": expression("$states.result.EndpointConfigName")},
-        )
-        verify = invoke(
-            self,
-            "VerifyEndpoint",
-            self._parts.functions["verify_endpoint"],
-            expression(
-                """{'endpoint_name': $plan.endpoint_name, 'golden_uri': $plan.verify.golden_uri,
-                'expected_package': $plan.verify.package, 'variant': $plan.verify.variant}"""
-            ),
-            timeout=cdk.Duration.minutes(2),
-            assign={"verification": expression("$states.result.Payload")},
-        )
+        endpoint = describe_endpoint(self)
+        verify = verify_endpoint(self, self._parts.functions["verify_endpoint"])
         for state in (endpoint, verify):
             state.add_catch(
                 self._roll_back,
