@@ -4,7 +4,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from stacks.workflows.steps import expression, task
+from stacks.workflows.steps import choice, expression, task, when
 
 
 class RemoveReplaced(Construct):
@@ -99,6 +99,7 @@ class RemoveReplaced(Construct):
         return describe
 
     def _delete_models(self) -> sfn.Map:
+        """A dropped challenger's model is gone already: its resource left the stack, and CloudFormation removed it."""
         delete = task(
             self,
             f"DeleteReplacedModel{self._suffix}",
@@ -107,6 +108,18 @@ class RemoveReplaced(Construct):
             timeout=cdk.Duration.minutes(1),
             output={},
         )
+        kept = sfn.Fail.jsonata(
+            self,
+            f"ModelStays{self._suffix}",
+            error=expression("$states.input.Error"),
+            cause=expression("$states.input.Cause"),
+        )
+        gone = choice(self, f"IsModelGone{self._suffix}")
+        gone.when(
+            when("$contains($states.input.Cause, 'Could not find model')"),
+            sfn.Pass.jsonata(self, f"ModelIsGone{self._suffix}", outputs={}),
+        ).otherwise(kept)
+        delete.add_catch(gone, errors=["States.ALL"])
         models = sfn.Map.jsonata(
             self,
             f"DeleteReplacedModels{self._suffix}",

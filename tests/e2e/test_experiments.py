@@ -172,6 +172,8 @@ def test_an_experiment_from_its_beginning_to_the_promotion_of_its_challenger(ser
     assert recorded(served, dropped)["experiment"]["challenger"] == challenger
     assert "the challenger is worse" in recorded(served, dropped)["reason"]
     assert (dropped["status"], note(served)) == ("experiment_ended", "off")
+    assert all("left" not in replaced for replaced in dropped["replaced"]), dropped["replaced"]
+    assert len(served.cloud.client("sagemaker").list_models()["Models"]) == 1
     assert met(caller) == (["live"] * len(DEVICES), [live] * len(DEVICES))
 
     # shadow: the same traffic, and no answer of it to anybody.

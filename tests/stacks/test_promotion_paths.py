@@ -47,6 +47,7 @@ class World:
     verified: str = "live"
     is_challenger: bool = False
     nested_error: str | None = None
+    model_error: str | None = None
     nested: list[dict[str, Any]] = field(default_factory=list)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -148,6 +149,8 @@ class World:
         return {}
 
     def deleteModel(self, ModelName: str) -> dict[str, Any]:  # noqa: N802
+        if self.model_error:
+            raise Failed("SageMaker.SageMakerException", self.model_error)
         self.deleted.append(ModelName)
         return {}
 
@@ -197,6 +200,15 @@ def test_a_model_that_the_new_configuration_shares_with_the_old_one_is_kept(prom
     promote(world)
 
     assert world.deleted == ["config-0", "model-0"]
+
+
+def test_a_replaced_model_that_is_gone_already_is_no_trouble_and_one_that_stays_is_named(promote: Promote):
+    gone = promote(World(model_error='Could not find model "arn:aws:sagemaker:us-east-1:1:model/model-0".'))
+    kept = promote(World(model_error="is not authorized to perform: sagemaker:DeleteModel"))
+
+    assert gone["replaced"] == [{"endpoint_config": "config-0", "models": ["model-0"]}]
+    assert kept["status"] == "promoted"
+    assert "not authorized" in kept["replaced"][0]["cause"]
 
 
 def test_a_first_promotion_replaces_nothing(promote: Promote):
