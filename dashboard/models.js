@@ -9,6 +9,7 @@ const STATUS = {
   updating: ["busy", "◐", "Updating"],
   failed: ["bad", "✕", "Failed"],
   absent: ["none", "○", "No model is live"],
+  resting: ["none", "☾", "Resting"],
 };
 const METRIC_WORDS = {
   accuracy: "Accuracy", balanced_accuracy: "Balanced accuracy", macro_f1: "Macro-F1", recall_critical: "Recall of critical", log_loss: "Log loss",
@@ -35,6 +36,7 @@ function modelPanel(model) {
     el("div", { class: "panel-head" }, el("h2", {}, model.kind === "risk" ? "Risk" : "Performance"),
       el("p", { class: ["state", tone] }, el("span", { "aria-hidden": "true" }, mark), ` ${words}`)),
     model.status === "absent" && el("p", {}, "The API answers this kind with 503 until a model is promoted."),
+    model.status === "resting" && el("p", {}, "Its endpoint is switched off, by the serving hours or by hand; the API answers with the hour of return."),
     factsOf(model), gateOf(model.gate), metricsOf(model.metrics), driftOf(model.drift));
 }
 

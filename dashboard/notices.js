@@ -3,6 +3,8 @@ import { ApiProblem } from "./api.js";
 import { el } from "./dom.js";
 import { SignInNeeded } from "./sign_in.js";
 
+const LONG_REST_SECONDS = 120; // above it the API means its serving hours, or no model at all
+
 /** `blocks` are the classes of what will stand there, so that its arrival moves nothing. */
 export function skeleton(label, ...blocks) {
   return el(
@@ -56,8 +58,20 @@ function adviceFor(error) {
   if (!(error instanceof ApiProblem)) return [...detail, "Reload the page; if it happens again, tell whoever runs this deployment."];
   if (error.status === 403) return [...detail, "Your user may not do this; ask for the scope that the route needs."];
   if (error.status === 404) return [...detail, "Check the address, or choose a device of the fleet."];
+  if (isLongRest(error)) return detail;
   if (error.status >= 500) return [...detail, "The fault is the service's. Try again in a minute."];
   return detail;
+}
+
+/** Outside the serving hours the API itself says when the models return; a minute changes nothing. */
+function isLongRest(error) {
+  return error.status === 503 && error.retryAfterSeconds > LONG_REST_SECONDS;
+}
+
+function waitText(seconds) {
+  if (seconds <= LONG_REST_SECONDS) return `${seconds} s`;
+  const minutes = Math.ceil(seconds / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 export function sentence(text) {
@@ -69,7 +83,7 @@ export function sentence(text) {
 export function unavailableNotice(problem, { what, again, leave }) {
   const seconds = Math.max(1, Math.round(problem.retryAfterSeconds ?? 30));
   const due = Date.now() + seconds * 1000;
-  const remaining = el("span", { class: "countdown" }, `${seconds} s`);
+  const remaining = el("span", { class: "countdown" }, waitText(seconds));
   const box = el(
     "section",
     { class: "notice warning", role: "status" },
@@ -80,7 +94,7 @@ export function unavailableNotice(problem, { what, again, leave }) {
   );
   const timer = setInterval(() => {
     const left = Math.ceil((due - Date.now()) / 1000);
-    remaining.textContent = `${Math.max(0, left)} s`;
+    remaining.textContent = waitText(Math.max(0, left));
     if (left <= 0) retry();
   }, 500);
   function retry() {

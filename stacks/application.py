@@ -41,6 +41,7 @@ def build_application(app: cdk.App, *, code: CodeMaker = lambda_code) -> None:
             "TrainModels": training.train_models,
             "PromoteModel": training.promote_model,
             "WatchModels": training.watch_models,
+            "SwitchServing": training.switch_serving,
         },
         schedules=training.schedules,
         answering=api.functions.by_name,

@@ -19,6 +19,8 @@ from stacks.rollback_alarms import BAKE_SECONDS, rollback_alarms
 from stacks.settings import Settings
 
 VARIANT = "live"
+# What the note of the live package says while serving is switched off.
+RESTING = "resting"
 # SageMaker's own limit for an endpoint's update; it must exceed the waits by the time that instances take.
 _DEPLOYMENT_SECONDS = 3600
 # The canary's share must be able to raise an alarm before everybody else follows.
@@ -97,13 +99,16 @@ class EndpointStack(cdk.Stack):
             "variants change",
         )
         scale = choice("Scaling", "on", ["on", "off"], "target tracking between 1 and 3 instances")
+        serving = choice("Serving", "on", ["on", "off"], "off: no endpoint, what is live is kept; set by SwitchServing")
         equal, both = cdk.Fn.condition_equals, cdk.Fn.condition_and
-        is_live = cdk.Fn.condition_not(equal(self._live_package, ""))
+        has_package = cdk.Fn.condition_not(equal(self._live_package, ""))
+        is_live = both(has_package, equal(serving, "on"))
 
         def condition(name: str, expression: cdk.ICfnConditionExpression) -> cdk.CfnCondition:
             return cdk.CfnCondition(self, name, expression=expression)
 
         self._is_live = condition("IsLive", is_live)
+        self._is_resting = condition("IsResting", both(has_package, equal(serving, "off")))
         self._is_guarded = condition("IsGuarded", cdk.Fn.condition_not(equal(shift, UNGUARDED)))
         self._is_canary = condition("IsCanary", equal(shift, "canary"))
         self._is_scaled = condition("IsScaled", both(is_live, equal(scale, "on")))
@@ -116,8 +121,8 @@ class EndpointStack(cdk.Stack):
             f"{self._prefix}LivePackage",
             name=live_package_parameter(self._kind),
             type="String",
-            value=self._or_none(self._live_package.value_as_string),
-            description=f"The live {self._kind} model package, or none",
+            value=self._what_is_live(),
+            description=f"The live {self._kind} model package, none, or {RESTING} while it does not serve",
         )
 
     def _models(self, role: iam.IRole) -> tuple[sagemaker.CfnModel, sagemaker.CfnModel]:
@@ -252,14 +257,17 @@ class EndpointStack(cdk.Stack):
     def _outputs(self, config: sagemaker.CfnEndpointConfig) -> None:
         cdk.CfnOutput(self, "EndpointName", value=self.endpoint_name)
         # An output's value must not be empty.
-        cdk.CfnOutput(
-            self, "LivePackageOutput", value=self._or_none(self._live_package.value_as_string)
-        ).override_logical_id("LivePackage")
+        cdk.CfnOutput(self, "LivePackageOutput", value=self._what_is_live()).override_logical_id("LivePackage")
         # PromoteModel compares it with what the endpoint really runs.
         cdk.CfnOutput(self, "EndpointConfigName", value=config.attr_endpoint_config_name, condition=self._is_live)
 
     def _or_none(self, value: str) -> str:
         return cdk.Token.as_string(cdk.Fn.condition_if(self._is_live.logical_id, value, "none"))
+
+    def _what_is_live(self) -> str:
+        package = self._live_package.value_as_string
+        otherwise = cdk.Fn.condition_if(self._is_resting.logical_id, RESTING, "none")
+        return cdk.Token.as_string(cdk.Fn.condition_if(self._is_live.logical_id, package, otherwise))
 
 
 _Resource = TypeVar("_Resource", bound=cdk.CfnResource)

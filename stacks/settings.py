@@ -6,12 +6,14 @@ cdk.json's "iops" object holds the values; `-c field=value` on the command line 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, get_args, get_type_hints
 
 import aws_cdk as cdk
 from aws_cdk import aws_logs as logs
 
 from stacks.names import KINDS
+from stacks.serving_hours import InvalidHours, ServingHours
 
 STAGES = ("dev", "prod", "local")
 MODEL_TYPES = ("both", *KINDS)
@@ -106,6 +108,8 @@ class Settings:
     notification_email: str | None
     prediction_days: int  # how long a stored prediction lives
     client_requests_per_minute: int  # of one Cognito client; an item of a request counts as one
+    serving_hours: str | None  # when the endpoints serve, "Mon-Fri 06:00-20:00" (UTC); None: always
+    monthly_budget_usd: float | None  # what this app may cost a month before people are told; None: no budget
 
     def __post_init__(self) -> None:
         _refuse_wrong_identity(self)
@@ -147,6 +151,10 @@ class Settings:
         """SageMaker's own formula: measured requests/s x safety factor x 60 (endpoint-scaling-loadtest)."""
         return round(self.requests_per_second_per_instance * 0.7 * 60, 1)
 
+    @property
+    def hours(self) -> ServingHours | None:
+        return None if self.serving_hours is None else ServingHours.parse(self.serving_hours)
+
     def endpoint_name(self, kind: str) -> str:
         return self.risk_endpoint_name if kind == "risk" else self.performance_endpoint_name
 
@@ -157,6 +165,8 @@ def _typed(field: str, hint: Any, value: Any) -> Any:
         if "None" in str(hint):
             return None
         raise InvalidSetting(field, value, 'a value, not null; cdk.json\'s "iops" object lists every field')
+    if isinstance(hint, UnionType):
+        [hint] = [part for part in get_args(hint) if part is not NoneType]
     if hint is bool:
         if str(value).lower() not in ("true", "false"):
             raise InvalidSetting(field, value, "true, false")
@@ -245,6 +255,12 @@ def _refuse_wrong_numbers(settings: Settings) -> None:
     _between("prediction_days", settings.prediction_days, 1, 3650)
     _between("client_requests_per_minute", settings.client_requests_per_minute, 100, 10_000_000)
     _between("requests_per_second_per_instance", settings.requests_per_second_per_instance, 0.1, 100_000)
+    if settings.monthly_budget_usd is not None:
+        _between("monthly_budget_usd", settings.monthly_budget_usd, 1, 1_000_000)
+    try:
+        _ = settings.hours
+    except InvalidHours as wrong:
+        raise InvalidSetting("serving_hours", settings.serving_hours, str(wrong)) from None
 
 
 def _refuse_wrong_contacts(settings: Settings) -> None:

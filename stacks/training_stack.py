@@ -11,6 +11,7 @@ from stacks.feedback_loop import FeedbackLoop
 from stacks.functions import CodeMaker
 from stacks.image import ContainerImage
 from stacks.names import STATE_CHANGE_RULES
+from stacks.off_hours import OffHours
 from stacks.package_groups import PackageGroups
 from stacks.retention import Retention
 from stacks.retraining import Retraining
@@ -21,6 +22,7 @@ from stacks.update_role import UpdateRole
 from stacks.watching import Watching
 from stacks.workflows.jobs import JobDefaults
 from stacks.workflows.promote_model import PromoteModel, PromotionParts
+from stacks.workflows.switch_serving import ServingParts
 from stacks.workflows.train_models import TrainingParts, TrainModels
 
 
@@ -52,10 +54,19 @@ class TrainingStack(cdk.Stack):
             insights_table=data.insights_table,
         ).by_name
         update = UpdateRole(self, "EndpointUpdate", settings=settings, serving_role=self.roles.serving)
+        self.switch_serving = OffHours(
+            self, "OffHours", parts=ServingParts(settings=settings, functions=functions, update_role=update.role)
+        ).switch_serving
         self.promote_model = PromoteModel(
             self,
             "PromoteModel",
-            parts=PromotionParts(settings=settings, functions=functions, update_role=update.role, bucket=bucket),
+            parts=PromotionParts(
+                settings=settings,
+                functions=functions,
+                update_role=update.role,
+                bucket=bucket,
+                switch_serving=self.switch_serving,
+            ),
         ).state_machine
         defaults = JobDefaults(settings=settings, image_uri=image.uri, role_arn=self.roles.jobs.role_arn)
         self.train_models = TrainModels(
@@ -97,6 +108,7 @@ class TrainingStack(cdk.Stack):
         cdk.CfnOutput(self, "PromoteModelArn", value=self.promote_model.state_machine_arn)
         cdk.CfnOutput(self, "WatchModelsArn", value=self.watch_models.state_machine_arn)
         cdk.CfnOutput(self, "JudgeExperimentName", value=functions["judge_experiment"].name)
+        cdk.CfnOutput(self, "SwitchServingArn", value=self.switch_serving.state_machine_arn)
         cdk.CfnOutput(self, "IngestInsightsName", value=functions["ingest_insights"].name)
         cdk.CfnOutput(self, "JoinOutcomesName", value=feedback.join_outcomes.name)
         retention = Retention(

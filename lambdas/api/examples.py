@@ -204,4 +204,11 @@ MODELS: Final = {
         ]
     }
 }
-HEALTH: Final = {"well": {"status": "ok", "models": {"risk": "live", "performance": "live"}}}
+HEALTH: Final = {
+    "well": {"status": "ok", "models": {"risk": "live", "performance": "live"}, "returns_at": None},
+    "outside the serving hours": {
+        "status": "resting",
+        "models": {"risk": "resting", "performance": "resting"},
+        "returns_at": "2026-11-25T06:00:00.000Z",
+    },
+}

@@ -85,6 +85,12 @@ class ModelDown(ModelUnavailable):
     """The endpoint exists and gave no answer; a missing one is a ModelUnavailable only."""
 
 
+class ModelResting(ModelUnavailable):
+    """There is no endpoint by plan, so nothing is at fault."""
+
+    name, title = "model-resting", "The endpoints rest outside their serving hours"
+
+
 class StoreUnavailable(Problem):
     status, name, title = 503, "store-unavailable", "The store cannot be read or written at the moment"
 

@@ -275,10 +275,14 @@ SCHEMAS: Final[Schema] = {
     "LiveQuality": exactly(
         _QUALITY, _QUALITIES, description="Over the predictions whose outcome is known by now, with a 95% interval"
     ),
-    "ModelStatus": {"type": "string", "enum": ["live", "absent", "updating", "failed"]},
+    "ModelStatus": {"type": "string", "enum": ["live", "absent", "resting", "updating", "failed"]},
     "Models": exactly({"models": array(ref("Model"))}),
     "Health": exactly(
-        {"status": {"enum": ["ok", "degraded"]}, "models": exactly(dict.fromkeys(KINDS, ref("ModelStatus")))}
+        {
+            "status": {"enum": ["ok", "resting", "degraded"]},
+            "models": exactly(dict.fromkeys(KINDS, ref("ModelStatus"))),
+            "returns_at": nullable(MOMENT),
+        }
     ),
     "Problem": exactly(
         {"type": TEXT, "title": TEXT, "status": {"type": "integer"}, "detail": TEXT},

@@ -6,15 +6,19 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from insights.schema import timestamp_text
+from lambdas.serving_hours import ServingHours, next_return
 from lambdas.throttling import error_code
 
 KINDS: Final = ("risk", "performance")
+# What the endpoint stack notes as the live package while serving is switched off (stacks/endpoint_stack.py).
+RESTING: Final = "resting"
 # Health is open to everybody, and SageMaker's describing calls are few per second and account.
 KEPT_SECONDS: Final = 10.0
 # DescribeEndpoint's EndpointStatus -> ours. An endpoint answers while it is updated, and not before it is made.
@@ -39,6 +43,8 @@ class ModelsEnvironment:
     requests_table_name: str
     client_requests_per_minute: int
     allowed_origins: str
+    serving_hours: str = ""
+    serving_windows: str = ""
 
     def endpoint_of(self, kind: str) -> str:
         return self.risk_endpoint_name if kind == "risk" else self.performance_endpoint_name
@@ -56,28 +62,53 @@ class LiveModels:
     ssm: Any
     latest_watch: Callable[[str], dict[str, Any] | None]
     clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _kept: dict[str, tuple[float, dict[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def hours(self) -> ServingHours:
+        return ServingHours.from_environment(self.environment.serving_hours, self.environment.serving_windows)
 
     def models(self) -> dict[str, Any]:
         return {"models": [self._remembered(f"{kind} model", partial(self._model, kind)) for kind in KINDS]}
 
     def health(self) -> dict[str, Any]:
-        """ "degraded" where a model cannot be asked."""
+        """ "degraded" where a model cannot be asked, "resting" where that is so by plan only."""
         endpoints = {kind: self._endpoint(kind)["status"] for kind in KINDS}
-        is_well = all(status in ("live", "updating") for status in endpoints.values())
-        return {"status": "ok" if is_well else "degraded", "models": endpoints}
+        found = set(endpoints.values())
+        is_well, is_resting = found <= {"live", "updating"}, found <= {"live", "updating", RESTING}
+        returns_at = next_return(self.hours, self.now()) if RESTING in found else None
+        return {
+            "status": "ok" if is_well else RESTING if is_resting else "degraded",
+            "models": endpoints,
+            "returns_at": returns_at and timestamp_text(returns_at),
+        }
 
     def _endpoint(self, kind: str) -> dict[str, Any]:
-        return self._remembered(
-            f"{kind} endpoint", lambda: described_endpoint(self.sagemaker, self.environment.endpoint_of(kind))
-        )
+        return self._remembered(f"{kind} endpoint", partial(self._described_endpoint, kind))
+
+    def _described_endpoint(self, kind: str) -> dict[str, Any]:
+        endpoint = described_endpoint(self.sagemaker, self.environment.endpoint_of(kind))
+        if endpoint["status"] == "absent" and self._live_package(kind) == RESTING:
+            return {**endpoint, "status": RESTING}
+        return endpoint
+
+    def _live_package(self, kind: str) -> str:
+        """The endpoint stack's note: a package's ARN, "none" or "resting"."""
+        try:
+            found = self.ssm.get_parameter(Name=self.environment.parameter_of(kind))
+        except ClientError as error:
+            if error_code(error) != "ParameterNotFound":
+                raise
+            return "none"  # the endpoint's stack is not deployed
+        return str(found["Parameter"]["Value"])
 
     def _model(self, kind: str) -> dict[str, Any]:
         endpoint = self._endpoint(kind)
         known = {"kind": kind, **endpoint}
-        if endpoint["status"] == "absent":
+        if endpoint["status"] in ("absent", RESTING):
             return {**known, **_NOTHING_LIVE}
-        value = self.ssm.get_parameter(Name=self.environment.parameter_of(kind))["Parameter"]["Value"]
+        value = self._live_package(kind)
         if not value.startswith("arn:"):
             return {**known, **_NOTHING_LIVE}
         package = described_package(self.sagemaker.describe_model_package(ModelPackageName=value))

@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lambdas.api.application import Api
 from lambdas.api.client_limit import ClientLimit
 from lambdas.clients import hurried_client
-from lambdas.describe_models.describe_models import LiveModels, ModelsEnvironment
+from lambdas.describe_models.describe_models import RESTING, LiveModels, ModelsEnvironment
 from lambdas.describe_models.latest_watch import latest_watch
 from lambdas.environment import read_environment
 from lambdas.metric_names import METRICS_NAMESPACE
@@ -51,7 +51,7 @@ def api() -> Api:
 
 
 def health_answer(health: dict[str, Any]) -> Response[str]:
-    is_well = health["status"] == "ok"
+    is_well = health["status"] in ("ok", RESTING)
     return Response(
         status_code=200 if is_well else 503,
         content_type="application/json",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from lambdas.predict.predict import NOT_STORED, Parts, PredictEnvironment, predi
 from lambdas.predict.predictions import Predictions
 from lambdas.predict.request import PredictionRequest, parse_body
 from lambdas.predict.telemetry import Telemetry
+from lambdas.serving_hours import ServingHours, rest
 
 KINDS: Final = ("risk", "performance")
 # A table's call ends within 2 x (1 + 1) s. At worst there are five waits for one (the caller's count, the window's pages
@@ -52,6 +54,7 @@ def api() -> Api:
 
     circuits = {kind: {variant: Circuit() for variant in (LIVE, CHALLENGER)} for kind in KINDS}
     experiments = {kind: ExperimentNote(partial(parameter_value, environment.experiment_of(kind))) for kind in KINDS}
+    hours = ServingHours.from_environment(environment.serving_hours, environment.serving_windows)
 
     def parts(kind: str, *, many: bool) -> Parts:
         def client(remaining_seconds: float) -> Any:
@@ -64,6 +67,7 @@ def api() -> Api:
                 environment.endpoint_of(kind),
                 client,
                 lambda: min(made.remaining_seconds() - STORE_SECONDS, HEARD_SECONDS - made.waited_seconds()),
+                rest=lambda: rest(hours, now()),
             ),
             predictions=Predictions(environment.predictions_table_name, environment.prediction_days, dynamodb),
             circuits=circuits[kind],
@@ -85,6 +89,10 @@ def api() -> Api:
     made.route("POST", "/api/predict/risk", lambda caller: answer("risk", caller), scope="predict")
     made.route("POST", "/api/predict/performance", lambda caller: answer("performance", caller), scope="predict")
     return made
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 def count_predictions(answers: Sequence[Mapping[str, Any]]) -> None:

@@ -22,13 +22,14 @@ from botocore.exceptions import ConnectionError as NotConnected
 
 from insights.feature_table import FEATURE_NAMES
 from insights.schema import RISK_LEVELS, Insight, timestamp_text
-from lambdas.api.problems import ModelDown, ModelFailed, ModelUnavailable
+from lambdas.api.problems import ModelDown, ModelFailed, ModelResting, ModelUnavailable
 from lambdas.predict.asking_again import BUDGET_SECONDS, Failure, GiveUp, after_failure
+from lambdas.serving_hours import Rest
 from lambdas.throttling import error_code
 
 logger = Logger(child=True)
 
-_ABSENT = ("no model is live at the endpoint {endpoint}; promote one", 300)
+_ABSENT = ("no model is live at the endpoint {endpoint}; promote one, or switch serving on", 300)
 _BUSY = ("the endpoint {endpoint} has more requests than it can take", 1)
 _DOWN = ("the endpoint {endpoint} is down", 30)
 _SLOW = ("the endpoint {endpoint} did not answer in time", 5)
@@ -80,8 +81,8 @@ class ModelAnswer(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelEndpoint:
-    """`remaining_seconds` says how long the caller can still wait for this endpoint; `runtime_for` that many seconds is
-    the SageMaker runtime's client, whose time-outs keep to them."""
+    """`remaining_seconds` says how long the caller can still wait for this endpoint, `rest` why it is missing by plan;
+    `runtime_for` that many seconds is the SageMaker runtime's client, whose time-outs keep to them."""
 
     name: str
     runtime_for: Callable[[float], Any]
@@ -89,6 +90,7 @@ class ModelEndpoint:
     sleep: Callable[[float], None] = time.sleep
     fraction: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
+    rest: Callable[[], Rest | None] = lambda: None
 
     def ask(self, kind: str, instances: Sequence[str], target: str | None = None) -> ModelAnswer:
         """One call for all windows, each given as the JSON text of an Instance; to the variant `target` if there is one
@@ -163,6 +165,8 @@ class ModelEndpoint:
         ) from error
 
     def _refuse(self, failure: Failure, told: tuple[str, int], error: Exception) -> NoReturn:
+        if told is _ABSENT and (rest := self.rest()):
+            raise ModelResting(rest.sentence, retry_after_seconds=rest.retry_after_seconds) from error
         text, seconds = told
         problem = ModelUnavailable if failure is Failure.FINAL else ModelDown
         raise problem(

@@ -40,6 +40,8 @@ class PredictEnvironment:
     performance_experiment_parameter: str
     prediction_days: int = 400
     last_alert_index_name: str = "last-alert"
+    serving_hours: str = ""
+    serving_windows: str = ""
 
     def endpoint_of(self, kind: str) -> str:
         return self.risk_endpoint_name if kind == "risk" else self.performance_endpoint_name

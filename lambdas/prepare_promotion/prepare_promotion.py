@@ -73,6 +73,8 @@ def prepare_promotion(
         wanted = replace(wanted, package=package_before(s3, environment.bucket_name, wanted.kind, live))
     endpoint = _endpoint(sagemaker, place.endpoint)
     change = _change(wanted, present, place, endpoint, sagemaker=sagemaker, s3=s3, now=now())
+    if _is_resting(present):  # only an endpoint that answers can be verified
+        change = replace(change, parameters={**change.parameters, "Serving": "on"})
     _check_known(present, change.parameters)
     return {
         "kind": wanted.kind,
@@ -90,6 +92,7 @@ def prepare_promotion(
         "failed_as": change.failed_as,
         "parameters": _parameter_list(present, change.parameters),
         "rollback_parameters": _parameter_list(present, change.back(present)),
+        "rests_again": _is_resting(present),
         "reason": wanted.reason,
     }
 
@@ -228,6 +231,11 @@ def _check_known(present: Mapping[str, str], changes: Mapping[str, str]) -> None
         raise StackMissing(
             f"the endpoint's stack has no parameter {unknown[0]}; deploy the present version of the stack"
         )
+
+
+def _is_resting(present: Mapping[str, str]) -> bool:
+    """Outside its serving hours a model is kept without an endpoint."""
+    return present.get("Serving") == "off"
 
 
 def _parameter_list(present: Mapping[str, str], changes: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The Lambdas behind the API, each with the permissions of its own routes and no others."""
 
+import json
 from collections.abc import Mapping
 
 import aws_cdk as cdk
@@ -80,6 +81,7 @@ class ApiFunctions(Construct):
                 "PREDICTION_DAYS": str(settings.prediction_days),
                 **_endpoint_names(settings),
                 **experiments,
+                **_serving_hours(settings),
             },
             permissions=[
                 allow(["ssm:GetParameter"], _parameter_arns(stack, experiments)),
@@ -129,6 +131,7 @@ class ApiFunctions(Construct):
             memory_mib=512,
             environment={
                 **_endpoint_names(settings),
+                **_serving_hours(settings),
                 **parameters,
                 "BUCKET_NAME": self._data.bucket.bucket_name,
             },
@@ -208,6 +211,12 @@ def stream_arn(table: dynamodb.Table) -> str:
 
 def _endpoint_names(settings: Settings) -> dict[str, str]:
     return {f"{kind.upper()}_ENDPOINT_NAME": settings.endpoint_name(kind) for kind in KINDS}
+
+
+def _serving_hours(settings: Settings) -> dict[str, str]:
+    """Nothing where the endpoints serve always."""
+    hours = settings.hours
+    return {} if hours is None else {"SERVING_HOURS": hours.text, "SERVING_WINDOWS": json.dumps(hours.windows)}
 
 
 def _endpoint_arns(stack: cdk.Stack, settings: Settings) -> list[str]:

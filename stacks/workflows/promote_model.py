@@ -16,7 +16,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from stacks.functions import InsightFunction
-from stacks.names import KINDS, endpoint_arn, endpoint_stack_name, generated_arns, stack_arn
+from stacks.names import KINDS, endpoint_arn, generated_arns
 from stacks.permissions import Permission, allow, grant
 from stacks.settings import Settings
 from stacks.workflows.endpoint_check import describe_endpoint, verify_endpoint
@@ -24,8 +24,8 @@ from stacks.workflows.machine import workflow_machine
 from stacks.workflows.nested_promotion import PROMOTE_MODEL, end_experiment, nested_execution_permissions
 from stacks.workflows.promotion_record import PREFIX, PromotionRecord
 from stacks.workflows.replaced import RemoveReplaced
-from stacks.workflows.stack_update import describe_stack, update_stack
-from stacks.workflows.steps import CAUGHT, Failures, choice, expression, invoke, when
+from stacks.workflows.stack_update import describe_stack, update_permissions, update_stack
+from stacks.workflows.steps import CAUGHT, Failures, choice, expression, invoke, task, when
 
 Json = Any
 
@@ -40,6 +40,7 @@ class PromotionParts:
     functions: Mapping[str, InsightFunction]
     update_role: iam.IRole
     bucket: s3.IBucket
+    switch_serving: sfn.IStateMachine
 
 
 class PromoteModel(Construct):
@@ -183,8 +184,33 @@ class PromoteModel(Construct):
             'replaced': $states.input.replaced}""",
         )
         remove = RemoveReplaced(self, "Replaced", suffix="", candidates="[$plan.previous_endpoint_config]")
-        remove.end.next(done)
+        remove.end.next(
+            choice(self, "DoesItRest").when(when("$plan.rests_again"), self._rest_again(done)).otherwise(done)
+        )
         return remove.start
+
+    def _rest_again(self, done: sfn.Pass) -> sfn.CustomState:
+        """A promotion outside the serving hours had the endpoint put up, as only an endpoint that answers is believed."""
+        serving = "off" if self._parts.settings.hours is None else "as-planned"
+        rest = task(
+            self,
+            "RestAgain",
+            "states:startExecution",
+            {
+                "StateMachineArn": self._parts.switch_serving.state_machine_arn,
+                "Input": {"serving": serving, "kinds": expression("[$plan.kind]")},
+            },
+            timeout=cdk.Duration.minutes(1),
+            output=expression("$states.input"),
+            assign={"rest": expression("$states.result.ExecutionArn")},
+        )
+        rest.add_catch(
+            done,
+            errors=["States.ALL"],
+            assign={"rest": expression("'it goes on serving: ' & $states.errorOutput.Error")},
+        )
+        rest.next(done)
+        return rest
 
     def _outcome(self, name: str, outcome: str) -> sfn.Pass:
         """The last state of a path before the record."""
@@ -291,6 +317,7 @@ _UNTIL_KNOWN: Json = {
     "verification": {},
     "recorded": "",
     "unrecorded": "",
+    "rest": None,
 }
 _BEFORE = "($exists($plan.previous_package) ? $plan.previous_package : null)"
 _LIVE_AS_BEFORE = "' Live is ' & ($plan.previous_package ? $plan.previous_package : 'no model') & ', as before.'"
@@ -299,24 +326,14 @@ _OTHER_CONFIGURATION = """'the endpoint is ' & $states.input.status & ' with con
 
 
 def _permissions(stack: cdk.Stack, parts: PromotionParts) -> list[Permission]:
-    stacks = [stack_arn(stack, endpoint_stack_name(kind)) for kind in KINDS]
     endpoints = [endpoint_arn(stack, parts.settings.endpoint_name(kind)) for kind in KINDS]
-    role = parts.update_role.role_arn
-    stack_id = "A stack's ARN ends in an id that it gets when it is made."
     generated = "CloudFormation names models and configurations after their logical ids, which start with Iops."
     called = ("prepare_promotion", "verify_endpoint", "describe_failure")
     return [
         allow(["lambda:InvokeFunction"], [parts.functions[name].arn for name in called]),
-        # Without RoleARN CloudFormation would use the role of the last deployment: CDK's administrator.
-        allow(
-            ["cloudformation:UpdateStack"],
-            stacks,
-            {"StringEquals": {"cloudformation:RoleArn": role}},
-            because=stack_id,
-        ),
-        allow(["cloudformation:DescribeStacks"], stacks, because=stack_id),
-        allow(["iam:PassRole"], [role], {"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}}),
+        *update_permissions(stack, parts.update_role.role_arn),
         *nested_execution_permissions(stack),
+        allow(["states:StartExecution"], [parts.switch_serving.state_machine_arn]),
         allow(["sagemaker:DescribeEndpoint"], endpoints),
         allow(
             ["sagemaker:DescribeEndpointConfig", "sagemaker:DeleteEndpointConfig"],

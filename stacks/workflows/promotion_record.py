@@ -88,7 +88,7 @@ class PromotionRecord(Construct):
                 'live_package': $plan.live_after, 'experiment': $plan.experiment, 'previous_package': $plan.previous_package,
                 'status': $outcome.outcome, 'traffic_shift': $plan.traffic_shift, 'verification': $verification,
                 'replaced': $outcome.replaced, 'recorded': $unrecorded = '' ? $recorded : null,
-                'unrecorded': $unrecorded}"""
+                'unrecorded': $unrecorded, 'rest': $rest}"""
             ),
         )
         return choice(self, "DidItGoLive").when(when("$exists($outcome.error)"), failed).otherwise(succeeded)

@@ -4,6 +4,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from stacks.names import KINDS, endpoint_stack_name, stack_arn
+from stacks.permissions import Permission, allow
 from stacks.workflows.steps import CALL_RETRY, expression, task
 
 
@@ -47,3 +49,20 @@ def describe_stack(scope: Construct, name: str) -> sfn.CustomState:
             'endpoint_config': $exists({outputs}) ? {outputs} : ''}}"""
         ),
     )
+
+
+def update_permissions(stack: cdk.Stack, role_arn: str) -> list[Permission]:
+    """What the two calls above need: both endpoints' stacks, and that CloudFormation may become `role_arn`."""
+    stacks = [stack_arn(stack, endpoint_stack_name(kind)) for kind in KINDS]
+    stack_id = "A stack's ARN ends in an id that it gets when it is made."
+    return [
+        # Without RoleARN CloudFormation would use the role of the last deployment: CDK's administrator.
+        allow(
+            ["cloudformation:UpdateStack"],
+            stacks,
+            {"StringEquals": {"cloudformation:RoleArn": role_arn}},
+            because=stack_id,
+        ),
+        allow(["cloudformation:DescribeStacks"], stacks, because=stack_id),
+        allow(["iam:PassRole"], [role_arn], {"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}}),
+    ]

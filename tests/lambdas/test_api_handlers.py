@@ -46,6 +46,16 @@ class Absent:
         raise self.make_refusal("ValidationException", "DescribeEndpoint")
 
 
+class Unnoted:
+    """An SSM without the notes of the endpoint stacks."""
+
+    def __init__(self, make_refusal: Any) -> None:
+        self.make_refusal = make_refusal
+
+    def get_parameter(self, **_: Any) -> Any:
+        raise self.make_refusal("ParameterNotFound", "GetParameter")
+
+
 class Unreachable:
     def __getattr__(self, name: str) -> Any:
         def unreachable(**_: Any) -> Any:
@@ -66,7 +76,11 @@ def call(
         monkeypatch.setenv(name, value)
 
     def send(adapter: ModuleType, method: str, path: str, *, dynamodb: Any = None, **changes: Any) -> dict[str, Any]:
-        clients = {"dynamodb": dynamodb or cloud.dynamodb, "sagemaker": Absent(make_refusal), "ssm": None}
+        clients = {
+            "dynamodb": dynamodb or cloud.dynamodb,
+            "sagemaker": Absent(make_refusal),
+            "ssm": Unnoted(make_refusal),
+        }
         monkeypatch.setattr(adapter, "hurried_client", lambda service, **_: clients[service])
         adapter.api.cache_clear()
         request = event("predict_api_gateway") | {"path": path, "resource": path, "httpMethod": method}
@@ -133,7 +147,8 @@ def test_a_service_gives_feedback_as_its_client(call: Call, cloud: Any, event: A
 def test_health_without_models_is_a_503_that_says_which_and_needs_no_token(call: Call) -> None:
     answer = call(models_adapter, "GET", "/api/health", requestContext={"requestId": "1", "authorizer": None})
     assert answer["statusCode"] == 503
-    assert answer["json"] == {"status": "degraded", "models": {"risk": "absent", "performance": "absent"}}
+    absent = {"risk": "absent", "performance": "absent"}
+    assert answer["json"] == {"status": "degraded", "models": absent, "returns_at": None}
     assert answer["multiValueHeaders"]["Retry-After"] == ["30"]
     assert call(models_adapter, "GET", "/api/models")["json"]["models"][0]["status"] == "absent"
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,8 +48,13 @@ class SageMaker:
 
 
 class Parameters:
+    """The notes of the endpoint stacks: `value`, or a package for the risk model only."""
+
+    def __init__(self, value: str | None = None) -> None:
+        self.value = value
+
     def get_parameter(self, Name: str) -> dict[str, Any]:
-        return {"Parameter": {"Value": PACKAGE if "risk" in Name else "none"}}
+        return {"Parameter": {"Value": self.value or (PACKAGE if "risk" in Name else "none")}}
 
 
 class Clock:
@@ -110,7 +116,35 @@ def test_a_package_that_no_gate_judged_has_no_verdict(make_refusal: Any) -> None
 )
 def test_an_endpoints_status_decides_the_health(make_refusal: Any, status: str, told: str, health: str) -> None:
     answer = live(SageMaker(make_refusal, risk=status, performance="InService")).health()
-    assert answer == {"status": health, "models": {"risk": told, "performance": "live"}}
+    assert answer == {"status": health, "models": {"risk": told, "performance": "live"}, "returns_at": None}
+
+
+def resting(sagemaker: SageMaker, parameters: Any) -> LiveModels:
+    hours = replace(ENVIRONMENT, serving_hours="Mon 06:00-20:00", serving_windows="[[360, 1200]]")
+    return LiveModels(hours, sagemaker, parameters, Clock(), now=lambda: datetime(2026, 3, 2, 21, tzinfo=UTC))
+
+
+def test_models_that_rest_by_plan_are_no_fault_and_say_when_they_return(make_refusal: Any) -> None:
+    models = resting(SageMaker(make_refusal), Parameters("resting"))
+    assert models.health() == {
+        "status": "resting",
+        "models": {"risk": "resting", "performance": "resting"},
+        "returns_at": "2026-03-09T06:00:00.000Z",
+    }
+    assert [(model["status"], model["version"]) for model in models.models()["models"]] == [("resting", None)] * 2
+
+
+def test_one_that_rests_does_not_hide_one_that_failed(make_refusal: Any) -> None:
+    health = resting(SageMaker(make_refusal, risk="Failed"), Parameters("resting")).health()
+    assert (health["status"], health["models"]) == ("degraded", {"risk": "failed", "performance": "resting"})
+
+
+def test_an_endpoint_whose_stack_is_not_there_is_absent(make_refusal: Any) -> None:
+    class NoParameters:
+        def get_parameter(self, Name: str) -> dict[str, Any]:
+            raise make_refusal("ParameterNotFound", "GetParameter")
+
+    assert resting(SageMaker(make_refusal), NoParameters()).health()["models"]["risk"] == "absent"
 
 
 def test_answers_are_kept_for_a_while_as_anybody_may_ask(make_refusal: Any) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -156,6 +157,29 @@ def test_an_endpoint_that_is_missing_is_a_503_that_says_when_to_ask_again(
     assert answer["statusCode"] == 503
     assert header(answer, "Retry-After") == "300"
     assert header(answer, "Access-Control-Allow-Origin") == ORIGIN
+
+
+def test_an_endpoint_that_rests_is_a_503_with_the_hour_of_return(
+    call: Callable[..., dict[str, Any]], runtime: Runtime, make_refusal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVING_HOURS", "Mon-Fri 06:00-20:00")
+    monkeypatch.setenv("SERVING_WINDOWS", "[[360, 1200], [1800, 2640], [3240, 4080], [4680, 5520], [6120, 6960]]")
+    monkeypatch.setattr(adapter, "now", lambda: datetime(2026, 11, 24, 21, tzinfo=UTC))
+    runtime.answers["iops-risk-predictor"] = make_refusal("ValidationError", "InvokeEndpoint")
+    answer = call()
+    problem = json.loads(answer["body"])
+    assert (answer["statusCode"], header(answer, "Retry-After")) == (503, str(9 * 3600))
+    assert problem["type"] == "urn:iops-insights:problem:model-resting"
+    assert problem["detail"] == ("the endpoints rest outside Mon-Fri 06:00-20:00 UTC and return at 2026-11-25T06:00Z")
+
+
+def test_an_endpoint_that_serves_outside_its_hours_answers(
+    call: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVING_HOURS", "Mon 06:00-20:00")
+    monkeypatch.setenv("SERVING_WINDOWS", "[[360, 1200]]")
+    monkeypatch.setattr(adapter, "now", lambda: datetime(2026, 11, 24, 21, tzinfo=UTC))
+    assert call()["statusCode"] == 200
 
 
 def test_a_bug_is_a_500_without_a_trace(

@@ -35,6 +35,7 @@ PARAMETERS = (
     "ChallengerSince",
     "TrafficShift",
     "Scaling",
+    "Serving",
 )
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 VARIABLES = {
@@ -74,10 +75,10 @@ class Stacks:
     def __init__(self) -> None:
         self.parameters: dict[str, dict[str, str]] = {}
 
-    def deploy(self, live: str = "", challenger: str = "", mode: str = "off") -> None:
+    def deploy(self, live: str = "", challenger: str = "", mode: str = "off", serving: str = "on") -> None:
         digests = ("digest-of-the-live" if live else "", "digest-of-the-challenger" if challenger else "")
         since = "2026-02-20T09:00:00.000Z" if challenger else ""
-        values = (live, digests[0], challenger, mode, "10", digests[1], since, "canary", "on")
+        values = (live, digests[0], challenger, mode, "10", digests[1], since, "canary", "on", serving)
         self.parameters["IopsRiskEndpoint"] = dict(zip(PARAMETERS, values, strict=True))
         self.parameters["IopsPerformanceEndpoint"] = dict.fromkeys(PARAMETERS, "")
 
@@ -131,6 +132,7 @@ def test_the_first_promotion_fills_the_live_package_and_keeps_the_rest(registry:
         "experiment": None,
         "ends_experiment_first": False,
         "failed_as": f"{GROUP_ARN}/1 was not promoted",
+        "rests_again": False,
         "parameters": None,
         "rollback_parameters": None,
         "reason": "",
@@ -138,6 +140,19 @@ def test_the_first_promotion_fills_the_live_package_and_keeps_the_rest(registry:
     kept = {**dict.fromkeys(PARAMETERS[2:], True), "TrafficShift": "all-at-once"}
     assert by_key(plan["parameters"]) == {"LivePackage": f"{GROUP_ARN}/1", "GoldenDigest": GOLDEN_DIGEST, **kept}
     assert by_key(plan["rollback_parameters"]) == {"LivePackage": "", "GoldenDigest": "", **kept}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_resting_endpoint_is_put_up_to_be_verified_and_what_is_taken_back_rests(
+    registry: Any, stacks: Stacks, version: int
+) -> None:
+    stacks.deploy(live=f"{GROUP_ARN}/1", serving="off")
+    plan = prepared(registry, stacks, {"kind": "risk", "version": version})
+    assert plan["rests_again"] is True
+    assert by_key(plan["parameters"])["Serving"] == "on"
+    assert by_key(plan["parameters"])["LivePackage"] == f"{GROUP_ARN}/{version}"
+    back = by_key(plan["rollback_parameters"])
+    assert (back["Serving"], back["LivePackage"]) == ("off", f"{GROUP_ARN}/1")
 
 
 def serve_with(registry: Any, instance_count: int) -> None:
@@ -285,6 +300,7 @@ def test_an_experiment_begins_beside_the_live_model(registry: Any, stacks: Stack
         "ChallengerSince": "2026-03-02T10:00:00.000Z",
         "TrafficShift": "unguarded",
         "Scaling": True,
+        "Serving": True,
     }
     assert by_key(plan["rollback_parameters"]) == {
         **dict.fromkeys(PARAMETERS, True),

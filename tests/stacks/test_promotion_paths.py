@@ -49,6 +49,9 @@ class World:
     nested_error: str | None = None
     model_error: str | None = None
     nested: list[dict[str, Any]] = field(default_factory=list)
+    rests: bool = False
+    rest_error: str | None = None
+    started: list[dict[str, Any]] = field(default_factory=list)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def call(self, resource: str, arguments: dict[str, Any]) -> Any:
@@ -76,6 +79,7 @@ class World:
             "experiment": None if self.action == "promote" else EXPERIMENT,
             "ends_experiment_first": self.is_challenger and not self.nested,
             "failed_as": f"{NEW} was not promoted",
+            "rests_again": self.rests,
             "parameters": [{"ParameterKey": "LivePackage", "ParameterValue": NEW}],
             "rollback_parameters": [{"ParameterKey": "LivePackage", "ParameterValue": self.package}],
         }
@@ -137,12 +141,19 @@ class World:
         variants = [{"ModelName": model} for model in self.configs[EndpointConfigName]]
         return {"EndpointConfigName": EndpointConfigName, "ProductionVariants": variants}
 
-    def startExecution(self, StateMachineArn: str, Input: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        assert StateMachineArn.endswith(":stateMachine:PromoteModel")
+    def startExecution(self, StateMachineArn: str, Input: dict[str, Any], **named: Any) -> dict[str, Any]:  # noqa: N802
+        if not StateMachineArn.endswith(":stateMachine:PromoteModel"):
+            return self.switch_serving({"StateMachineArn": StateMachineArn, "Input": Input, **named})
         if self.nested_error:
             raise Failed("States.TaskFailed", self.nested_error)
         self.nested.append(Input)
         return {"Output": {"status": "experiment_ended"}}
+
+    def switch_serving(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self.rest_error:
+            raise Failed("StepFunctions.AccessDenied", self.rest_error)
+        self.started.append(request)
+        return {"ExecutionArn": "arn:switch"}
 
     def deleteEndpointConfig(self, EndpointConfigName: str) -> dict[str, Any]:  # noqa: N802
         self.deleted.append(EndpointConfigName)
@@ -179,6 +190,23 @@ def failure(promote: Promote, world: World, given: Mapping[str, Any] = ASKED) ->
 def record(world: World) -> dict[str, Any]:
     [written] = world.records.values()
     return written
+
+
+def test_a_promotion_outside_the_serving_hours_has_the_endpoint_rest_again(promote: Promote):
+    world = World(rests=True)
+
+    output = promote(world)
+
+    assert (output["status"], output["rest"]) == ("promoted", "arn:switch")
+    [started] = world.started
+    assert started["StateMachineArn"].startswith("OffHoursSwitchServing")
+    assert started["Input"] == {"serving": "off", "kinds": ["risk"]}
+
+
+def test_one_that_cannot_be_put_to_rest_is_promoted_and_says_that_it_goes_on(promote: Promote):
+    output = promote(World(rests=True, rest_error="not authorized"))
+
+    assert (output["status"], output["rest"]) == ("promoted", "it goes on serving: StepFunctions.AccessDenied")
 
 
 def test_a_right_answering_endpoint_is_promoted_and_what_it_replaced_is_deleted(promote: Promote):

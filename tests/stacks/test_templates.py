@@ -37,7 +37,7 @@ def states(machine: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from states(inner)
 
 
-@pytest.fixture(params=["TrainModels", "PromoteModel", "WatchModels"])
+@pytest.fixture(params=["TrainModels", "PromoteModel", "WatchModels", "SwitchServing"])
 def machine(request: pytest.FixtureRequest, templates: Templates) -> dict[str, Any]:
     return definition(templates["IopsTraining"], request.param)
 

@@ -106,7 +106,8 @@ def _left_out(counts: Mapping[str, int]) -> Sequence[str]:
     sentences = {
         "broken_lines": "captured lines that are no requests the server would answer: {}",
         "rows_left_out": "rows left out past the first 200,000 (files are taken at random): {}",
-        "rows_without_device": "rows that name no device: {}; each request is taken for one, so false alarms may exceed their rate",
+        "rows_without_device": "rows that name no device: {}; each request is taken for one, so that false alarms may "
+        "exceed their rate",
     }
     return [text.format(counts[name]) for name, text in sentences.items() if counts.get(name)]
 
