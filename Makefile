@@ -15,7 +15,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 CDK = $(JSII_NODE) node_modules/aws-cdk/bin/cdk --no-notices --no-version-reporting
 REQUIREMENTS := requirements.txt constraints.txt training_container/requirements.txt lambdas/requirements.txt
 
-.PHONY: help setup run up rollback test lint format synth openapi bench clean
+.PHONY: help setup run up rollback test lint format synth cost openapi bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -57,6 +57,9 @@ format: setup ## put the code into shape
 
 synth: setup ## synthesise every template for AWS into cdk.out (STAGE=dev|prod)
 	$(CDK) synth --quiet -c stage=$(or $(STAGE),dev)
+
+cost: setup ## what the settings at hand cost a month and a training: STAGE=dev|prod OPTIONS="-c name=value --devices 500 --help"
+	@$(PY) -m stacks.costs -c stage=$(or $(STAGE),dev) $(OPTIONS)
 
 openapi: setup ## write docs/openapi.json from the table of routes
 	$(PY) -m lambdas.api.openapi docs/openapi.json

@@ -3,6 +3,7 @@
 import aws_cdk as cdk
 
 from stacks.api_stack import ApiStack
+from stacks.budget import tag_everything
 from stacks.dashboard_stack import DashboardStack
 from stacks.data_stack import DataStack
 from stacks.endpoint_stack import EndpointStack
@@ -18,6 +19,7 @@ from stacks.training_stack import TrainingStack
 def build_application(app: cdk.App, *, code: CodeMaker = lambda_code) -> None:
     """All stacks; tests pass a `code` that bundles nothing."""
     settings = Settings.from_context(app)
+    tag_everything(app)
     data = DataStack(app, "IopsData", settings=settings)
     training = TrainingStack(app, "IopsTraining", settings=settings, data=data, code=code)
     endpoints = [

@@ -49,6 +49,12 @@ class StageRules:
     log_retention: logs.RetentionDays
     is_laptop: bool
 
+    @property
+    def log_days(self) -> int:
+        return _LOG_DAYS[self.log_retention]
+
+
+_LOG_DAYS: Mapping[logs.RetentionDays, int] = {logs.RetentionDays.ONE_MONTH: 30, logs.RetentionDays.ONE_YEAR: 365}
 
 STAGE_RULES: Mapping[str, StageRules] = {
     "dev": StageRules(

@@ -6,6 +6,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
+from stacks.budget import monthly_budget
 from stacks.data_stack import DataStack, named_bucket, synthesizer
 from stacks.feedback_loop import FeedbackLoop
 from stacks.functions import CodeMaker
@@ -104,6 +105,8 @@ class TrainingStack(cdk.Stack):
             self, "Retraining", settings=settings, code=code, bucket=bucket, train_models=self.train_models
         )
         self.schedules = {"MonthlyTraining": retraining.monthly}
+        if settings.monthly_budget_usd is not None:
+            monthly_budget(self, settings.monthly_budget_usd, self.topic)
         cdk.CfnOutput(self, "TrainModelsArn", value=self.train_models.state_machine_arn)
         cdk.CfnOutput(self, "PromoteModelArn", value=self.promote_model.state_machine_arn)
         cdk.CfnOutput(self, "WatchModelsArn", value=self.watch_models.state_machine_arn)

@@ -4,6 +4,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from stacks.budget import TAG
 from stacks.names import (
     KINDS,
     ROLLBACK_ALARMS,
@@ -48,6 +49,13 @@ def _sagemaker_permissions(stack: cdk.Stack, settings: Settings, serving_role: i
         allow([f"sagemaker:{verb}Model" for verb in verbs], generated_arns(stack, "model"), because=_GENERATED),
         allow([f"sagemaker:{verb}EndpointConfig" for verb in verbs], configs, because=_GENERATED),
         allow([f"sagemaker:{verb}Endpoint" for verb in (*verbs, "Update")], endpoints),
+        # Without the tag that its costs are told by, nothing here could be made (stacks/budget.py).
+        allow(
+            ["sagemaker:AddTags"],
+            [*generated_arns(stack, "model"), *configs, *endpoints],
+            {"StringEquals": {f"aws:RequestTag/{TAG[0]}": TAG[1]}},
+            because=_GENERATED,
+        ),
         # CreateEndpoint and UpdateEndpoint are also authorised on the configuration that they name.
         allow(["sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"], configs, because=_GENERATED),
         allow(

@@ -81,7 +81,8 @@ def sagemaker_needs(
 ) -> Iterator[Check]:
     """What SageMaker asks for in the caller's name. has_target: a scalable target of the endpoint exists."""
     if action.startswith("Create") and request.get("Tags"):
-        yield Check("sagemaker:AddTags", arns[0])
+        context = {f"aws:requesttag/{tag['Key'].lower()}": tag["Value"] for tag in request["Tags"]}
+        yield Check("sagemaker:AddTags", arns[0], context)
     if action == "CreateModel":
         for package in _packages_in(request):
             arn = (

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stacks.budget import TAG
 from stacks.names import package_group_name
 from stacks.settings import Settings
 from stacks.workflows.steps import ATTEMPT, expression
@@ -12,6 +13,7 @@ Json = Any
 
 _CONTAINER_ROOT = "/opt/ml/processing"
 _VOLUME_GB = 30  # SageMaker's own minimum for a tuning job's warm pools; a run of 10 million insights needs 10
+_TAGS: Json = [{"Key": TAG[0], "Value": TAG[1]}]
 _SEED = "7"  # improves reproducibility; AMT promises no more of a Bayesian search (Considerations)
 
 OBJECTIVES: Mapping[str, str] = {"risk": "validation:mlogloss", "performance": "validation:rmse"}
@@ -62,6 +64,7 @@ def processing_job(
             }
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": max_runtime_seconds},
+        "Tags": _TAGS,
     }
 
 
@@ -92,6 +95,7 @@ def tuning_job(defaults: JobDefaults, kind: str, *, max_runtime_seconds: int) ->
             "RandomSeed": int(_SEED),
         },
         "TrainingJobDefinition": _training_job(defaults, kind),
+        "Tags": _TAGS,  # of its training jobs too
     }
 
 
