@@ -1,12 +1,21 @@
-"""The quick deployment that other end-to-end tests start from is what a training run would have left."""
+"""The quick deployment that other end-to-end tests start from is what a training run would have left; and such a model
+is taken down outside the serving hours and comes back the same."""
 
 from __future__ import annotations
 
 import json
+import re
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from local.api_client import Answer, get, post
+from local.run import sign_in_of
+from tests.e2e.api_refusals import windows
 from tests.e2e.served_models import ServedModels, ServingOptions, image_uri
 from training_container.model_folder import read_golden, write_golden
 from training_container.predictor import Predictor
@@ -16,9 +25,19 @@ pytestmark = pytest.mark.e2e
 LOUD_IMAGE = Path(__file__).parent / "images" / "loud.py"
 
 
+# A day away, so that the test is outside the serving hours whenever it runs and no schedule acts meanwhile.
+RETURN = (datetime.now(UTC) + timedelta(days=3)).replace(hour=6, minute=0, second=0, microsecond=0)
+HOURS = f"{RETURN:%a} 06:00-20:00"
+
+
 @pytest.fixture(scope="module")
 def serving_options() -> ServingOptions:
-    return ServingOptions(kinds=("performance",), images={"loud:1": str(LOUD_IMAGE)}, wait_scale=0.02)
+    return ServingOptions(
+        kinds=("performance",),
+        images={"loud:1": str(LOUD_IMAGE)},
+        wait_scale=0.02,
+        context=(f"serving_hours={HOURS}",),
+    )
 
 
 def test_the_trained_model_is_live_and_gives_its_golden_answers(served: ServedModels):
@@ -64,3 +83,65 @@ def widen(folder: Path) -> None:
     (folder / "model.json").write_text(json.dumps(described))
     rows, _ = read_golden(folder)
     write_golden(folder, "performance", rows, Predictor.load(folder).answers(rows, explain=False))
+
+
+def switch(served: ServedModels, serving: str) -> Any:
+    execution = served.execute("SwitchServing", {"serving": serving, "kinds": ["performance"]})
+    assert execution.status == "SUCCEEDED", execution.cause
+    return execution.output["endpoints"]
+
+
+def predicted(served: ServedModels) -> Answer:
+    token = sign_in_of(served.cloud, served.deployment).service_token()
+    url = served.cloud.reachable_url(served.deployment["IopsApi.ApiUrl"])
+    return post(url, "/api/predict/performance", {"insights": windows("nvme-1", 12)}, token=token)
+
+
+def is_scaled(served: ServedModels) -> bool:
+    targets = served.cloud.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")
+    return any("iops-performance-predictor" in target["ResourceId"] for target in targets["ScalableTargets"])
+
+
+def is_gone(served: ServedModels) -> bool:
+    try:
+        served.endpoint("performance")
+    except ClientError as error:
+        return "Could not find" in str(error)
+    return False
+
+
+def test_an_endpoint_rests_says_when_it_returns_and_comes_back_the_same(served: ServedModels):
+    before = served.live_package("performance")
+    assert predicted(served).body["model_version"] == before
+    assert is_scaled(served)
+
+    assert switch(served, "off") == [{"kind": "performance", "serving": "off", "result": "switched"}]
+    assert is_gone(served)
+    assert not is_scaled(served)
+    assert served.live_package("performance") == before
+    answer = predicted(served)
+    assert answer.status == 503
+    assert answer.body["detail"] == f"the endpoints rest outside {HOURS} UTC and return at {RETURN:%Y-%m-%dT%H:%MZ}"
+    wait = RETURN - datetime.now(UTC)
+    assert abs(int(answer.headers["Retry-After"]) - wait.total_seconds()) < 60
+    health = get(served.cloud.reachable_url(served.deployment["IopsApi.ApiUrl"]), "/api/health")
+    assert health.body["models"] == {"risk": "absent", "performance": "resting"}
+
+    assert switch(served, "on") == [{"kind": "performance", "serving": "on", "result": "switched"}]
+    assert predicted(served).body["model_version"] == before
+    assert is_scaled(served)
+
+
+def test_a_promotion_outside_the_hours_is_verified_and_the_endpoint_rests_again(served: ServedModels):
+    switch(served, "off")
+    execution = served.promote("performance", served.register("performance"))
+
+    assert execution.status == "SUCCEEDED", execution.cause
+    assert execution.output["verification"]["matched"]
+    assert re.match("arn:.*:SwitchServing:", execution.output["rest"])
+    deadline = time.monotonic() + 60
+    while not is_gone(served):
+        assert time.monotonic() < deadline, "the endpoint goes on serving"
+        time.sleep(0.2)
+    switch(served, "on")
+    assert served.invoke("performance")["model_version"] == execution.output["live_package"]
