@@ -34,7 +34,7 @@ def monthly_budget(scope: Construct, limit_usd: float, topic: sns.Topic) -> None
         scope,
         "MonthlyBudget",
         budget=budgets.CfnBudget.BudgetDataProperty(
-            budget_name=f"{value}-monthly",
+            # No name: other notifications mean another budget, which could not be made beside one of the same name.
             budget_type="COST",
             time_unit="MONTHLY",
             budget_limit=budgets.CfnBudget.SpendProperty(amount=limit_usd, unit="USD"),
