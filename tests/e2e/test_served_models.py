@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from local.api_client import Answer, get, post
 from local.run import sign_in_of
+from local.settings import ACCOUNT
 from tests.e2e.api_refusals import windows
 from tests.e2e.served_models import ServedModels, ServingOptions, image_uri
 from training_container.model_folder import read_golden, write_golden
@@ -36,7 +37,7 @@ def serving_options() -> ServingOptions:
         kinds=("performance",),
         images={"loud:1": str(LOUD_IMAGE)},
         wait_scale=0.02,
-        context=(f"serving_hours={HOURS}",),
+        context=(f"serving_hours={HOURS}", "monthly_budget_usd=400"),
     )
 
 
@@ -83,6 +84,16 @@ def widen(folder: Path) -> None:
     (folder / "model.json").write_text(json.dumps(described))
     rows, _ = read_golden(folder)
     write_golden(folder, "performance", rows, Predictor.load(folder).answers(rows, explain=False))
+
+
+def test_the_budget_is_deployed_with_its_alerts(served: ServedModels):
+    budgets, account = served.cloud.client("budgets"), {"AccountId": ACCOUNT}
+    [budget] = budgets.describe_budgets(**account)["Budgets"]
+    alerts = budgets.describe_notifications_for_budget(**account, BudgetName=budget["BudgetName"])["Notifications"]
+
+    assert float(budget["BudgetLimit"]["Amount"]) == 400
+    assert budget["CostFilters"] == {"TagKeyValue": ["user:application$iops-insights"]}
+    assert {(a["NotificationType"], a["Threshold"]) for a in alerts} == {("ACTUAL", 80.0), ("FORECASTED", 100.0)}
 
 
 def switch(served: ServedModels, serving: str) -> Any:
