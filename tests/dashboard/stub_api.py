@@ -378,6 +378,17 @@ def endpoint_down(kind: str, retry_after: int = 30) -> Callable[[str, str, Any],
     return fault
 
 
+def endpoints_resting(returns_in: int) -> Callable[[str, str, Any], None]:
+    """As the API answers outside the serving hours."""
+
+    def fault(method: str, path: str, body: Any) -> None:
+        if path.startswith("/api/predict/"):
+            detail = "the endpoints rest outside Mon-Fri 06:00-20:00 UTC and return at 2026-11-25T06:00Z"
+            raise Refused(503, "The endpoints rest outside their serving hours", detail, retry_after=returns_in)
+
+    return fault
+
+
 def slow(seconds: float) -> Callable[[str, str, Any], None]:
     return lambda method, path, body: time.sleep(seconds)
 

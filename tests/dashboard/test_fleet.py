@@ -7,7 +7,7 @@ from typing import Any
 from playwright.sync_api import expect
 
 from tests.dashboard.conftest import Scene
-from tests.dashboard.stub_api import Refused, endpoint_down, slow
+from tests.dashboard.stub_api import Refused, endpoint_down, endpoints_resting, slow
 
 MakeScene = Callable[..., Scene]
 ORDER = ["critical", "high", "medium", "low"]
@@ -152,6 +152,20 @@ def test_with_the_endpoint_down_the_page_says_when_it_tries_again_and_recovers_b
     visit.tab.clock.fast_forward(5_000)
     expect(notice).to_have_count(0)
     expect(visit.tab.locator(".chip.stale")).to_have_count(0)
+
+
+def test_outside_the_serving_hours_the_page_names_the_hour_of_return(scene: MakeScene):
+    stage = scene(devices=5)
+    stage.state.add_history(stage.state.devices)
+    stage.state.faults.append(endpoints_resting(9 * 3600 + 30 * 60))
+    visit = stage.visit()
+    visit.is_settled()
+
+    notices = visit.tab.locator(".notice.warning")
+    expect(notices).to_have_count(2)
+    for notice in notices.all():
+        expect(notice).to_contain_text("rest outside Mon-Fri 06:00-20:00 UTC and return at 2026-11-25T06:00Z")
+        expect(notice.locator(".countdown")).to_contain_text(re.compile(r"^9 h (30|29) min$"))
 
 
 def test_a_short_retry_after_is_waited_for_without_a_word(scene: MakeScene):
