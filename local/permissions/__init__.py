@@ -10,6 +10,7 @@ from local.permissions.requests import (
     AUTOSCALING,
     CHECKED_SERVICES,
     SAGEMAKER,
+    also_outside_requests,
     over_tls,
     with_budget_actions,
     with_condition_keys,
@@ -38,6 +39,7 @@ def register(settings: CloudSettings) -> None:
     """Teach MiniStack's IAM the missing namespaces and ARNs, and record decisions when the setting is on."""
     from ministack import app
     from ministack.core import iam_actions, iam_evaluator
+    from ministack.services import sns
 
     iam_actions.SERVICE_TO_IAM_NAMESPACE[SAGEMAKER] = SAGEMAKER
     iam_actions.SERVICE_TO_IAM_NAMESPACE[AUTOSCALING] = AUTOSCALING
@@ -47,6 +49,7 @@ def register(settings: CloudSettings) -> None:
     iam_actions.request_tag_context = with_condition_keys(iam_actions.request_tag_context)
     iam_actions.access_denied_response = with_resource_in_denial(iam_actions.access_denied_response)
     app.pin_request_origin = over_tls(app.pin_request_origin)
+    sns.topic_policy_allows = also_outside_requests(sns.topic_policy_allows, app.pin_request_origin)
     if settings.record_calls:
         iam_evaluator.enforce = Recorder(settings.calls_file).wrap(iam_evaluator.enforce)
 

@@ -100,6 +100,17 @@ def over_tls(pin: Callable[[str, bool], None]) -> Callable[[str, bool], None]:
     return pinned
 
 
+def also_outside_requests(allows: Callable[..., bool], pin: Callable[[str, bool], None]) -> Callable[..., bool]:
+    """topic_policy_allows: services publish from threads of their own too, where nothing has pinned the origin, so that
+    a topic which enforces TLS would refuse every alarm and event."""
+
+    def allowed(*arguments: str) -> bool:
+        pin("127.0.0.1", True)
+        return allows(*arguments)
+
+    return allowed
+
+
 def log_stream_arn(arn: str, request: Mapping[str, Any]) -> str:
     """CloudWatch Logs authorises on log-group:<name>:log-stream:<name>, so that only policies ending in :* match; MiniStack
     leaves the stream away. Tagging goes by the group's plain ARN."""
