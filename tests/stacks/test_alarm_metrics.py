@@ -135,19 +135,7 @@ def test_each_metric_of_our_own_is_one_that_its_function_puts_with_these_dimensi
         ), metric
 
 
-# Until the functions that the table already promises are there.
-COMING = {name: not (LAMBDAS / "join_outcomes").exists() for name in ("give_feedback", "join_outcomes")} | {
-    "publish_watch": not (LAMBDAS / "publish_watch").exists()
-}
-
-
-def functions() -> Iterator[Any]:
-    for name in EMITTED:
-        missing = pytest.mark.xfail(COMING.get(name, False), reason=f"{name} does not put all of its metrics yet")
-        yield pytest.param(name, marks=missing)
-
-
-@pytest.mark.parametrize("function", list(functions()))
+@pytest.mark.parametrize("function", list(EMITTED))
 def test_a_function_puts_every_metric_that_the_table_says_and_no_other(function: str):
     """By the texts in its code; that they reach the log in this form is tested where the handlers are."""
     said = {name for metrics in EMITTED[function] for name in metrics.units}
