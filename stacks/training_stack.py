@@ -89,7 +89,7 @@ class TrainingStack(cdk.Stack):
             data=data,
             bucket=bucket,
             code=code,
-            describe_failure=functions["describe_failure"],
+            shared=(functions["judge_experiment"], functions["describe_failure"]),
             jobs_role=self.roles.jobs,
         ).state_machine
         PackageGroups(self, "PackageGroups", settings=settings, code=code)

@@ -1,6 +1,6 @@
 """What watches the live models: three functions, the workflow and its schedule."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
@@ -23,7 +23,7 @@ _PERIODS = "Every period has a prefix of its own below its kind's."
 
 
 class Watching(Construct):
-    """`state_machine` is WatchModels."""
+    """`state_machine` is WatchModels; `shared` are judge_experiment and describe_failure, which others call too."""
 
     def __init__(
         self,
@@ -34,14 +34,14 @@ class Watching(Construct):
         data: DataStack,
         bucket: s3.IBucket,
         code: CodeMaker,
-        describe_failure: InsightFunction,
+        shared: Sequence[InsightFunction],
         jobs_role: iam.IRole,
     ) -> None:
         super().__init__(scope, construct_id)
         self._settings, self._data, self._bucket, self._code = defaults.settings, data, bucket, code()
         functions: Mapping[str, InsightFunction] = {
             function.folder: function
-            for function in (self._prepare_watch(), self._collect_outcomes(), self._publish_watch(), describe_failure)
+            for function in (self._prepare_watch(), self._collect_outcomes(), self._publish_watch(), *shared)
         }
         self.state_machine = WatchModels(
             self, "WatchModels", parts=WatchParts(defaults=defaults, functions=functions, jobs_role=jobs_role)

@@ -24,7 +24,7 @@ _CAPTURED_ROOT = "/opt/ml/processing/input/captured"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchParts:
-    """What the workflow calls: its three functions and describe_failure."""
+    """What the workflow calls: its three functions, judge_experiment and describe_failure."""
 
     defaults: JobDefaults
     functions: Mapping[str, InsightFunction]
@@ -64,12 +64,13 @@ class WatchModels(Construct):
         title = kind.capitalize()
         prepare, collect = self._prepare(kind), self._collect(kind)
         judge, publish, failed = self._judge(kind), self._publish(kind), self._failed(kind)
-        for state in (prepare, collect, judge, publish):
+        look = self._judge_experiment(kind)
+        for state in (prepare, collect, judge, publish, look):
             state.add_catch(failed, errors=["States.ALL"], assign={f"{kind}_caught": expression(CAUGHT)})
         skipped = sfn.Succeed.jsonata(self, f"{title}Skipped", outputs=expression(f"${kind}_plan"))
         done = sfn.Succeed.jsonata(self, f"{title}Watched")
         collected = choice(self, f"Are{title}OutcomesCollected")
-        collected.when(when("$states.input.done"), judge.next(publish).next(done)).otherwise(collect)
+        collected.when(when("$states.input.done"), judge.next(publish).next(look).next(done)).otherwise(collect)
         wanted = choice(self, f"IsThere{title}Traffic")
         wanted.when(when(f"${kind}_plan.status = 'skipped'"), skipped).otherwise(collect.next(collected))
         return prepare.next(wanted)
@@ -149,6 +150,20 @@ class WatchModels(Construct):
             self._parts.functions["publish_watch"],
             expression(f"{{'plan': ${kind}_plan}}"),
             timeout=cdk.Duration.seconds(30),
+        )
+
+    def _judge_experiment(self, kind: str) -> sfn.CustomState:
+        """The outcomes that were collected also tell the variants apart; where no experiment runs this says so."""
+        plan = f"${kind}_plan"
+        return invoke(
+            self,
+            f"Judge{kind.capitalize()}Experiment",
+            self._parts.functions["judge_experiment"],
+            expression(
+                f"{{'kind': '{kind}', 'outcomes_uri': 's3://' & {plan}.bucket & '/' & {plan}.prefix & 'outcomes/'}}"
+            ),
+            timeout=cdk.Duration.minutes(15),
+            output=expression("$merge([$states.input, {'experiment': $states.result.Payload}])"),
         )
 
     def _failed(self, kind: str) -> sfn.IChainable:

@@ -68,6 +68,8 @@ class World:
             return {"done": number >= self.parts, "start_key": {"device_id": {"S": "d"}}, "part": number, "lines": 1}
         if name == "PublishWatch":
             return {"kind": given["plan"]["kind"], "status": "watched", "drift_detected": False}
+        if name == "JudgeExperiment":
+            return {"decision": None, "reason": "no experiment runs"}
         return {"error": given["error"], "cause": f"described: {given['cause']}"}
 
     def of(self, name: str) -> list[dict[str, Any]]:
@@ -83,7 +85,15 @@ def test_both_models_are_watched_and_published(machine: dict[str, Any], monkeypa
     world = World()
     install(monkeypatch, world.call)
     assert walk(machine, {}) == {
-        "models": [{"kind": kind, "status": "watched", "drift_detected": False} for kind in ("risk", "performance")]
+        "models": [
+            {
+                "kind": kind,
+                "status": "watched",
+                "drift_detected": False,
+                "experiment": {"decision": None, "reason": "no experiment runs"},
+            }
+            for kind in ("risk", "performance")
+        ]
     }
     asked = {given["kind"]: given for given in world.of("PrepareWatch")}
     assert asked["risk"]["started_at"] == "2026-03-02T10:00:00.000Z"
@@ -116,6 +126,17 @@ def test_the_job_gets_the_model_the_outcomes_and_each_captured_day(
         "--model-version": PACKAGE,
         "--report-uri": "s3://bucket/monitoring/risk/period/report.html",
     }
+
+
+def test_an_experiment_is_judged_by_the_outcomes_that_were_collected(
+    machine: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(skipped=("performance",))
+    install(monkeypatch, world.call)
+    walk(machine, {})
+    assert world.of("JudgeExperiment") == [
+        {"kind": "risk", "outcomes_uri": "s3://bucket/monitoring/risk/period/outcomes/"}
+    ]
 
 
 def test_collecting_goes_on_where_it_stopped(machine: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
