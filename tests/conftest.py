@@ -17,13 +17,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deployments to the laptop cloud one after the other, in one worker: their alarms and deadlines run in real time,
-    and most of it is waiting, which the other worker fills with the other tests (pytest-xdist, --dist loadgroup)."""
+    """A module that deploys to the laptop cloud keeps to one worker, as its deployment does; most of it is waiting, which
+    the other worker fills (pytest-xdist, --dist loadgroup)."""
     deployments = ROOT / "tests" / "e2e"
     for item in items:
         if deployments in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("deployments"))
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 class Assembly(NamedTuple):

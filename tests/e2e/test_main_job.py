@@ -486,7 +486,7 @@ UNUSED_HERE = (
         r"dynamodb:(\w+Streams?|GetRecords|GetShardIterator)",
         "Lambda reads the streams with it; the laptop cloud reads them by itself",
     ),
-    (r"Watching\w*", r".*", "WatchModels, whose own roles tests/e2e/test_watch_models.py holds to the same"),
+    (r"Watching\w*", r".*", "WatchModels, whose own roles tests/e2e/test_day_in_the_life.py holds to the same"),
     (r"DecideRetraining\w*", r"states:StartExecution", "a training; this one was refused, as another had just ended"),
     (
         r"(JudgeExperimentRole|PromoteModelStateMachineRole)\w*",

@@ -1,33 +1,22 @@
-"""A served fleet is watched twice: as it was trained for, then with its latencies doubled at one of the two endpoints."""
+"""Traffic of a fleet at the endpoints, and what WatchModels finds in it."""
 
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from insights.schema import Insight, timestamp_text
 from lambdas.attribute_values import to_item
 from lambdas.metric_names import METRICS_NAMESPACE
-from local.permissions import audit
-from tests.e2e.served_models import ServedModels, ServingOptions, endpoint_name
+from tests.e2e.served_models import ServedModels, endpoint_name
 from tests.training_container.captured_requests import windows
-
-pytestmark = pytest.mark.e2e
 
 SEED, WINDOWS_A_REQUEST = 91, 20
 LATENCIES = ("avg_latency_ms", "p95_latency_ms", "p99_latency_ms")
-
-
-@pytest.fixture(scope="module")
-def serving_options() -> ServingOptions:
-    return ServingOptions(context=("data_capture_percent=100",), wait_scale=0.02, record_calls=True)
 
 
 @dataclass(frozen=True)
@@ -140,70 +129,3 @@ def metric(served: ServedModels, kind: str, name: str, since: datetime) -> float
 def truncated(moment: datetime) -> datetime:
     """Captured requests are stamped by the second."""
     return moment.replace(microsecond=0)
-
-
-@pytest.fixture(scope="module")
-def periods(served: ServedModels) -> tuple[Watched, Watched]:
-    know_outcomes(served)
-    since = truncated(datetime.now(UTC))
-    first = watch(served, since, {kind: ask(served, kind, same) for kind in ("risk", "performance")})
-    time.sleep(1.1)
-    since = truncated(datetime.now(UTC))
-    asked = {"risk": ask(served, "risk", slower), "performance": ask(served, "performance", same)}
-    return first, watch(served, since, asked)
-
-
-def test_a_fleet_like_the_one_trained_on_raises_no_alarm(periods: tuple[Watched, Watched]):
-    first, _ = periods
-    for kind in ("risk", "performance"):
-        assert (first.latest[kind]["compared"], first.latest[kind]["drift_detected"]) == (True, False)
-        assert first.metrics[kind, "DriftDetected"] == 0
-        assert first.metrics[kind, "CapturedRows"] == first.latest[kind]["rows"] > 500
-
-
-def test_doubled_latencies_are_found_within_one_period_at_the_endpoint_that_saw_them(
-    periods: tuple[Watched, Watched],
-):
-    _, second = periods
-    drifted = {feature["feature"] for feature in second.latest["risk"]["drifted_features"]}
-    assert {"avg_latency", "p95_latency", "p99_latency"} <= drifted
-    assert second.metrics["risk", "DriftDetected"] == 1
-    assert second.metrics["performance", "DriftDetected"] == 0
-    assert second.outputs["performance"]["drifted_features"] == []
-
-
-def test_live_answers_are_held_against_what_happened(periods: tuple[Watched, Watched]):
-    first, _ = periods
-    live = first.latest["risk"]["live"]
-    assert (live["outcomes"], live["accuracy"]) == (20, 0.75)
-    assert live["lower"] < 0.75 < live["upper"]
-    assert [one["variant"] for one in first.latest["risk"]["variants"]] == ["live"]
-    assert first.metrics["risk", "JoinedOutcomes"] == 20
-    assert first.latest["performance"]["live"] == {"outcomes": 0}
-
-
-def test_the_report_stands_where_the_result_says(served: ServedModels, periods: tuple[Watched, Watched]):
-    _, second = periods
-    bucket, _, key = second.latest["risk"]["report"].removeprefix("s3://").partition("/")
-    page = served.cloud.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
-    assert "Drift in" in page
-    assert "avg_latency" in page
-
-
-UNUSED_HERE = (
-    (r"sagemaker:(Stop\w+|ListTags)", "when an execution is aborted"),
-    (r"s3:AbortMultipartUpload", "clean-up of an upload that failed; none did"),
-    (r"states:StartExecution", "the schedule"),
-    (r"s3:ListBucket", "AWS tells a missing latest.json from a forbidden one by it; the laptop cloud always does"),
-)
-"""Action and why it stays although these executions do not need it."""
-
-
-def test_removing_any_one_action_from_any_role_would_have_failed_a_call(
-    served: ServedModels, periods: tuple[Watched, Watched]
-):
-    roles = audit.collect_roles(served.cloud.client("iam"), prefixes=("Iops",))
-    watching = {role: documents for role, documents in roles.items() if "Watching" in role}
-    unneeded = audit.unneeded_actions(audit.read_calls(served.cloud.settings.calls_file), watching)
-    assert len(watching) == 5
-    assert [one for one in unneeded if not any(re.fullmatch(rule, one.action) for rule, _ in UNUSED_HERE)] == []
