@@ -47,7 +47,8 @@ restore: setup ## rows of a table as they were: TABLE=insights|predictions [AT=2
 	@$(PY) -m local restore
 
 test: setup ## every test
-	$(PY) -m pytest -n 2 --dist loadgroup
+	@# A module keeps to one of two workers, as its deployment does; in this order the long ones come first.
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## formatting, lint, types
 	$(PY) -m ruff format --check .

