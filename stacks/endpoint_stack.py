@@ -14,6 +14,7 @@ from constructs import Construct
 
 from stacks.data_stack import bucket_name, synthesizer
 from stacks.experiment import CHALLENGER, declare_experiment
+from stacks.nag import acknowledge
 from stacks.names import live_package_parameter
 from stacks.rollback_alarms import BAKE_SECONDS, rollback_alarms
 from stacks.settings import Settings
@@ -173,6 +174,12 @@ class EndpointStack(cdk.Stack):
         )
         config.add_property_override("ShadowProductionVariants", only_if(self._experiment.is_shadow, [shadowing]))
         config.data_capture_config = self._data_capture()
+        acknowledge(
+            config,
+            "CloudFormation-Validate::W2503",
+            "The challenger's condition holds only where the configuration's does too; the rule takes the two, which "
+            "share their parameters, for exclusive.",
+        )
         return _retained_when_replaced(config, self._is_live)
 
     def _data_capture(self) -> sagemaker.CfnEndpointConfig.DataCaptureConfigProperty:

@@ -13,7 +13,14 @@ def register(settings: CloudSettings) -> None:
     from ministack import app
     from ministack.services.cloudformation import provisioners, stacks
 
-    from local.cloudformation import api_account, autoscaling_types, custom_resources, monitoring_types, sagemaker_types
+    from local.cloudformation import (
+        api_account,
+        autoscaling_types,
+        change_sets,
+        custom_resources,
+        monitoring_types,
+        sagemaker_types,
+    )
     from local.cloudformation.service_role import (
         OWN_TYPES,
         StackRoles,
@@ -34,6 +41,7 @@ def register(settings: CloudSettings) -> None:
         provisioners._REPLACING_PROPERTIES.update(module.REPLACING)
     stacks._resolve_refs = with_output_check(stacks._resolve_refs)
     api_account.register()
+    change_sets.register()
     custom_resources.register(settings.endpoint_url)
     _run_off_the_loop((*sagemaker_types.HANDLERS, *autoscaling_types.HANDLERS))
     app.SERVICE_HANDLERS["cloudformation"] = with_service_role(app.SERVICE_HANDLERS["cloudformation"], StackRoles())

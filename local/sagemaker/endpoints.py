@@ -47,6 +47,7 @@ def update_endpoint(service: Service, scope: Scope, request: dict[str, Any]) -> 
         last = record.body.get("LastDeploymentConfig", {}) if request.get("RetainDeploymentConfig") else {}
         deployment = last
     _check_deployment(service, record, config, deployment)
+    _refuse_change_of_scaled_variants(service, record, config)
     _begin(service, record)
     service.endpoints.update(record, request, deployment)
     return {"EndpointArn": record.arn}
@@ -74,6 +75,30 @@ def _check_deployment(service: Service, record: Record, config: Record, deployme
         return
     if member not in routing or largest_share_of(routing[member], fleet) > LARGEST_STEP:
         raise validation(f"{member} must be at most 50 percent of the variant's instance count.")
+
+
+def _refuse_change_of_scaled_variants(service: Service, record: Record, config: Record) -> None:
+    """A variant that is registered for scaling keeps its instance type and is not removed (guide, "Update or delete
+    endpoints that use automatic scaling": deregister it first); how SageMaker words its refusal is not documented."""
+    from local.autoscaling.targets import TARGETS
+
+    scaled = {target.variant_name for target in TARGETS.of_endpoint(record.name)}
+    if not scaled:
+        return
+    former = _variants(endpoint_configs.get(service, record.scope, record.body["EndpointConfigName"]))
+    wanted = _variants(config)
+    for name in sorted(scaled & set(former)):
+        if name not in wanted:
+            raise validation(f"Variant {name} is registered for auto scaling: deregister it before you remove it.")
+        if wanted[name] != former[name]:
+            raise validation(
+                f"Variant {name} is registered for auto scaling: deregister it before you change its instance type "
+                f"from {former[name]} to {wanted[name]}."
+            )
+
+
+def _variants(config: Record) -> dict[str, str]:
+    return {variant["VariantName"]: variant["InstanceType"] for variant in config.body["ProductionVariants"]}
 
 
 def _begin(service: Service, record: Record) -> None:

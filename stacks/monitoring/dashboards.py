@@ -244,8 +244,10 @@ def _models() -> list[Row]:
                     own_metric("give_feedback", "FeedbackAgreed", "Average", period=_DAY, Kind=kind),
                 ),
                 _graph(
-                    f"{kind}: feedback",
+                    f"{kind}: feedback, and trainings that were decided on",
                     own_metric("give_feedback", "FeedbackGiven", "Sum", period=_DAY, Kind=kind),
+                    own_metric("decide_retraining", "RetrainingStarted", "Sum", period=_DAY, Kind=kind),
+                    own_metric("decide_retraining", "RetrainingRefused", "Sum", period=_DAY, Kind=kind),
                 ),
             ],
         ]

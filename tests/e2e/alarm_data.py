@@ -53,7 +53,8 @@ def _meanings(alarm: Mapping[str, Any]) -> list[tuple[dict[str, Any], tuple[Poin
         is_below = alarm["ComparisonOperator"].startswith("LessThan")
         good, bad = (1.0, 0.0) if is_below else (0.0, alarm["Threshold"] * 2 + 1)
         metric = {name: alarm[name] for name in ("Namespace", "MetricName", "Dimensions")}
-        return [({"Metric": metric, "Period": alarm["Period"]}, ((bad, 1), (good, 1)))]
+        # Five, as the callers' good ones are in the same periods, and the 99th percentile must be a bad one.
+        return [({"Metric": metric, "Period": alarm["Period"]}, ((bad, 5), (good, 1)))]
     [meaning] = [m for beginning, m in EXPRESSIONS.items() if alarm["AlarmName"].startswith(beginning)]
     found = []
     for query in alarm["Metrics"]:

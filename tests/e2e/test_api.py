@@ -160,7 +160,7 @@ def test_models_health_and_description_are_told(api: Api) -> None:
 
     assert [model["status"] for model in models] == ["live", "live"]
     assert models[0]["model_package_arn"] == api.served.live_package("risk")
-    assert health == {"status": "ok", "models": {"risk": "live", "performance": "live"}}
+    assert health == {"status": "ok", "models": {"risk": "live", "performance": "live"}, "returns_at": None}
     assert described.body == document()
 
 

@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.api_client import Answer, get, post
+from local.deploy import EXECUTION_ROLE, App, DeployFailed, run_cdk, synthesise
 from local.run import sign_in_of
 from local.settings import ACCOUNT
 from tests.e2e.api_refusals import windows
@@ -29,6 +30,7 @@ LOUD_IMAGE = Path(__file__).parent / "images" / "loud.py"
 # A day away, so that the test is outside the serving hours whenever it runs and no schedule acts meanwhile.
 RETURN = (datetime.now(UTC) + timedelta(days=3)).replace(hour=6, minute=0, second=0, microsecond=0)
 HOURS = f"{RETURN:%a} 06:00-20:00"
+CONTEXT = ("stage=local", f"serving_hours={HOURS}", "monthly_budget_usd=400")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def serving_options() -> ServingOptions:
         kinds=("performance",),
         images={"loud:1": str(LOUD_IMAGE)},
         wait_scale=0.02,
-        context=(f"serving_hours={HOURS}", "monthly_budget_usd=400"),
+        context=CONTEXT[1:],
     )
 
 
@@ -156,3 +158,30 @@ def test_a_promotion_outside_the_hours_is_verified_and_the_endpoint_rests_again(
         time.sleep(0.2)
     switch(served, "on")
     assert served.invoke("performance")["model_version"] == execution.output["live_package"]
+
+
+def test_an_endpoint_gets_another_instance_type_as_the_procedure_says(served: ServedModels, tmp_path: Path):
+    """docs/operations.md, by the CDK CLI: scaling off, the type, scaling on; the model and its answers stay."""
+    before, live = served.invoke("performance"), served.live_package("performance")
+    deployed, changed = served.cloud.settings.state_dir / "cdk.out", tmp_path / "cdk.out"
+    synthesise(served.cloud, App(context=(*CONTEXT, "endpoint_instance_type=ml.c5.large")), changed)
+
+    def deploy_endpoint(assembly: Path, *more: str) -> None:
+        exclusively = ("deploy", "IopsPerformanceEndpoint", "--exclusively", "--app", str(assembly), *more)
+        run_cdk(served.cloud, App(), [*exclusively, "--require-approval", "never", "--role-arn", EXECUTION_ROLE])
+
+    with pytest.raises(DeployFailed, match="deregister it before you change its instance type"):
+        deploy_endpoint(changed)
+    deploy_endpoint(deployed, "--parameters", "IopsPerformanceEndpoint:Scaling=off")
+    deploy_endpoint(changed)
+    deploy_endpoint(changed, "--parameters", "IopsPerformanceEndpoint:Scaling=on")
+
+    config = served.cloud.client("sagemaker").describe_endpoint_config(
+        EndpointConfigName=served.endpoint("performance")["EndpointConfigName"]
+    )
+    targets = served.cloud.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")
+    assert config["ProductionVariants"][0]["InstanceType"] == "ml.c5.large"
+    assert [target["ResourceId"] for target in targets["ScalableTargets"]] == [
+        "endpoint/iops-performance-predictor/variant/live"
+    ]
+    assert (served.live_package("performance"), served.invoke("performance")) == (live, before)
