@@ -489,11 +489,13 @@ UNUSED_HERE = (
     ),
     (r"Watching\w*", r".*", "WatchModels, whose own roles tests/e2e/test_day_in_the_life.py holds to the same"),
     (r"DecideRetraining\w*", r"states:StartExecution", "a training; this one was refused, as another had just ended"),
+    (r"JudgeExperimentRole\w*", r".*", "judges an experiment; test_experiments.py has one"),
     (
-        r"(JudgeExperimentRole|PromoteModelStateMachineRole)\w*",
-        r"ssm:GetParameter|s3:(ListBucket|GetObject|PutObject)|states:(Start|Describe)Execution|events:\w+",
-        "judges, and ends before its challenger goes live, an experiment; test_experiments.py has one",
+        r"PromoteModelStateMachineRole\w*",
+        r"states:(Start|Describe)Execution|events:\w+",
+        "ends an experiment before its challenger goes live; test_experiments.py has one",
     ),
+    (r"OffHoursSwitchServing\w*", r".*", "takes endpoints down and puts them back; test_served_models.py does"),
     (r"StateMachineRole\w*", r"sagemaker:(Stop\w+|ListTags)|states:StopExecution", "when an execution is aborted"),
 )
 """Role, action and why it stays although a run in which nothing fails does not need it."""
