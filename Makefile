@@ -47,8 +47,8 @@ restore: setup ## rows of a table as they were: TABLE=insights|predictions [AT=2
 	@$(PY) -m local restore
 
 test: setup ## every test
-	@# A module keeps to one of two workers, as its deployment does; in this order the long ones come first.
-	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@# A module keeps to one worker, as its deployment does; much of a deployment is waiting, so three share two cores; the long ones come first.
+	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## formatting, lint, types
 	$(PY) -m ruff format --check .
