@@ -49,6 +49,8 @@ def run(options: RunOptions, *, stay_up: bool) -> int:
     if stay_up and port_is_taken(options.dashboard_port):  # said now and not after the training
         return _failed(f"port {options.dashboard_port} for the page is taken; stop what uses it or set DASHBOARD_PORT")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Also for one that a script's shell started in the background, whose SIGINT is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     cloud = LaptopCloud(BUILD / "cloud")
     try:
         record = run_job(cloud, options, build=BUILD)
