@@ -59,6 +59,7 @@ FURTHER = {
     ),
     "validation by JSON schema": (f"from {POWERTOOLS}.utilities.validation import validate", ("fastjsonschema",)),
     "parameters": (f"from {POWERTOOLS}.utilities import parameters", ()),
+    "an SSM client": ("from lambdas.clients import client; client('ssm')", ()),
     "boto3 with a session": ("import boto3; boto3.session.Session()", ()),
     "numpy": ("import numpy", ("numpy",)),
     "pandas": ("import pandas", ("numpy", "pandas", "pytz", "dateutil")),

@@ -25,6 +25,7 @@ from local.run import Deployment, load_insights, sign_in_of
 from tests.e2e.api_refusals import Api
 from tests.e2e.moods import FAULTS, MOODY, MoodyEndpoint, moody_endpoint
 from tests.e2e.served_models import ServedModels, train_models
+from tests.local.watching import patiently
 
 CALLS = ("cold", "warm", "warm", "circuit", "circuit")
 """Three failures open the circuit."""
@@ -57,8 +58,8 @@ def deployed(folder: Path) -> Iterator[tuple[Api, list[str], MoodyEndpoint]]:
             load_insights(cloud, deployment, folder / "trained" / "raw" / "training-data.json")
             sign_in = sign_in_of(cloud, deployment)
             url, token = cloud.reachable_url(deployment["IopsApi.ApiUrl"]), sign_in.service_token()
-            while not (found := get(url, "/api/devices", token=token).body["devices"]):
-                pass  # the streams are a moment behind
+            # The streams are a moment behind.
+            found = patiently(lambda: get(url, "/api/devices", token=token).body["devices"], seconds=60)
             devices = [device["device_id"] for device in found]
             yield Api(served, url, token, sign_in.service_token, devices[0]), devices, endpoint
 

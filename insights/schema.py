@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, Self
 
+KINDS: Final = ("risk", "performance")
+"""Of models: what each of them predicts."""
 RISK_LEVELS: Final = ("low", "medium", "high", "critical")
 WORKLOAD_TYPES: Final = ("sequential", "random", "mixed", "burst")
 LABEL_SOURCES: Final = ("auto", "operator")

@@ -135,8 +135,7 @@ def _copied(dynamodb: Any, source: str, table: str, keys: list[str], *, overwrit
     with ThreadPoolExecutor(WRITERS) as writers:
         for rows in _pages(dynamodb, source):
             list(writers.map(put, rows))
-            if counts.total() % ROWS_AT_ONCE < len(rows):
-                say(f"{counts.total()} rows")
+            say(f"{counts.total()} rows")
     return counts
 
 

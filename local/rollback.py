@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from insights.schema import KINDS
 from local.execution import Execution, run_execution
 from local.options import InvalidOption
 from local.target import MakeClient, find_cloud, stack_output, target_of
-
-KINDS = ("risk", "performance")
 
 
 class RollbackFailed(RuntimeError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from insights.schema import KINDS
 from local.api_client import Answer, SignIn, post
 from local.cloud import LaptopCloud
 from local.dashboard import PageConfig, page_origin
@@ -19,7 +20,6 @@ from local.progress import Progress
 from local.report import write_report
 from local.tuning_progress import TuningProgress
 
-KINDS = ("risk", "performance")
 FURTHER_TRIES = 3
 
 

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from insights.schema import KINDS
 from training_container.errors import UnusableInput
-from training_container.hyperparameters import FIXED, KINDS, TUNED
+from training_container.hyperparameters import FIXED, TUNED
 from training_container.sagemaker_contract import ContainerPaths, cores, run_contained
 
 MOST_WORKERS = 256

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+from insights.schema import KINDS
 from training_container.errors import UnusableInput
-
-KINDS = ("risk", "performance")
 
 
 class Range(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from insights.feature_table import FEATURE_NAMES
 from insights.schema import (
+    KINDS,
     LABEL_SOURCES,
     MAX_ID_CHARACTERS,
     NUMBER_RULES,
@@ -19,7 +20,6 @@ from insights.schema import (
     WORKLOAD_TYPES,
     NumberRule,
 )
-from lambdas.describe_models.describe_models import KINDS
 from lambdas.give_feedback.give_feedback import LONGEST_COMMENT, OUTCOMES
 from lambdas.predict.request import MOST_INSIGHTS, MOST_ITEMS
 

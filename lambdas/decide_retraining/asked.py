@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lambdas.decide_retraining.decision import KINDS, TRIGGERS, Asked
+from insights.schema import KINDS
+from lambdas.decide_retraining.decision import TRIGGERS, Asked
 
 ALARM_EVENT: Final = "CloudWatch Alarm State Change"
 LONGEST_REASON: Final = 500

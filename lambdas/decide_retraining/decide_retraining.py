@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from insights.schema import timestamp_text
-from lambdas.decide_retraining.decision import KINDS, Asked, Decision, Rules, decide
+from insights.schema import KINDS, timestamp_text
+from lambdas.decide_retraining.decision import Asked, Decision, Rules, decide
 from lambdas.decide_retraining.trainings import Trainings, execution_name
 from lambdas.environment import InvalidEnvironment
 from lambdas.objects import json_bytes, put_text

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from lambdas.decide_retraining.decision import KINDS, WEEK, Asked, Run
+from insights.schema import KINDS
+from lambdas.decide_retraining.decision import WEEK, Asked, Run
 from lambdas.throttling import error_code
 
 # TrainModels ends by itself after 40 hours (stacks/workflows/train_models.py), so nothing older is still running.

@@ -12,11 +12,10 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from insights.schema import timestamp_text
+from insights.schema import KINDS, timestamp_text
 from lambdas.serving_hours import ServingHours, next_return
 from lambdas.throttling import error_code
 
-KINDS: Final = ("risk", "performance")
 # What the endpoint stack notes as the live package while serving is switched off (stacks/endpoint_stack.py).
 RESTING: Final = "resting"
 # Health is open to everybody, and SageMaker's describing calls are few per second and account.

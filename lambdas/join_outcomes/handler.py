@@ -9,9 +9,10 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from insights.schema import KINDS
 from lambdas.clients import client
 from lambdas.environment import read_environment
-from lambdas.join_outcomes.join_outcomes import KINDS, JoinEnvironment, OutcomesNotJoined, join_outcomes
+from lambdas.join_outcomes.join_outcomes import JoinEnvironment, OutcomesNotJoined, join_outcomes
 from lambdas.metric_names import put
 
 logger = Logger()

@@ -18,13 +18,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from insights.hindsight import Outcome, hindsight, horizon, is_complete
 from insights.label_rule import LEAST_HORIZON_ROWS
-from insights.schema import Insight, timestamp_text
+from insights.schema import KINDS, Insight, timestamp_text
 from lambdas.join_outcomes.due import Due, DuePredictions
 from lambdas.join_outcomes.followed import Followed
 from lambdas.labels import label_by_outcome
 
 logger = Logger(child=True)
-KINDS: Final = ("risk", "performance")
 # Insights may come late: an incomplete horizon is judged by what is there only after an hour, and given up after a day.
 LATENESS: Final = timedelta(hours=1)
 GIVEN_UP_AFTER: Final = timedelta(days=1)

@@ -13,6 +13,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from insights.experiments import CHALLENGER, LIVE
+from insights.schema import KINDS
 from lambdas.api.application import Api
 from lambdas.api.caller import Caller
 from lambdas.api.client_limit import ClientLimit
@@ -30,7 +31,6 @@ from lambdas.predict.request import PredictionRequest, parse_body
 from lambdas.predict.telemetry import Telemetry
 from lambdas.serving_hours import ServingHours, rest
 
-KINDS: Final = ("risk", "performance")
 # A table's call ends within 2 x (1 + 1) s. At worst there are five waits for one (the caller's count, the window's pages
 # and the alerts side by side, the alerts again, the store; a second page is rare) and the endpoint's 1.8 s: before the
 # function's 25 s and API Gateway's 29 s. A hundred items have thirteen rounds of windows and four of the store.

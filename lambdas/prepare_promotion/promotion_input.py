@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-KINDS = ("risk", "performance")
+from insights.schema import KINDS
+
 TRAFFIC_SHIFTS = ("canary", "all-at-once")
 PREVIOUS = "previous"
 MODES = ("ab", "shadow")

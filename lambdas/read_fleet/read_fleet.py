@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from insights.schema import CSV_COLUMNS, Insight, InvalidInsight
+from insights.schema import CSV_COLUMNS, KINDS, Insight, InvalidInsight
 from lambdas.api.paging import last_key_of, question, token_of
 from lambdas.api.queries import check_names, choice_of, device_id_of, limit_of, time_range_of
 from lambdas.attribute_values import from_item
 from lambdas.due_predictions import DUE_AT, DUE_SHARD
 
-KINDS: Final = ("risk", "performance")
 MOST_DEVICES, DEVICES = 1000, 200
 MOST_INSIGHTS, INSIGHTS = 1000, 288  # a day of five-minute intervals
 MOST_PREDICTIONS, PREDICTIONS = 200, 50

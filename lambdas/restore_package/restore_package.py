@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from insights.schema import KINDS
 from lambdas.objects import read_json_object
 
-KINDS = ("risk", "performance")
 RETIRED_PREFIX = "retired"
 
 
@@ -23,7 +23,7 @@ class NothingToRestore(LookupError):
 def restore_package(given: dict[str, Any], *, bucket: str, s3: Any, sagemaker: Any) -> dict[str, Any]:
     """`given` is {"kind", "version"}. SageMaker gives no number twice, so the answer names a new version."""
     kind, version = given.get("kind"), given.get("version")
-    if kind not in KINDS or not isinstance(version, int):
+    if kind not in KINDS or isinstance(version, bool) or not isinstance(version, int):
         raise NothingToRestore('say which: {"kind": "risk" or "performance", "version": a retired version\'s number}')
     key = f"{RETIRED_PREFIX}/{kind}/{version}.json"
     record = read_json_object(s3, bucket, key, remedy=f"see which versions are below {RETIRED_PREFIX}/{kind}/")

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from insights.schema import timestamp_text
+from insights.schema import KINDS, timestamp_text
 from lambdas.objects import json_bytes, listed, put_text, read_json_object, split_uri
 from lambdas.retire_packages.retention import Package, retired, within_reach
 
-KINDS = ("risk", "performance")
 RETIRED_PREFIX, PROMOTIONS_PREFIX = "retired", "promotions"
 # What CreateModelPackage takes of what DescribeModelPackage tells.
 _CREATED_WITH = (

@@ -54,12 +54,15 @@ def _watch(clock: Clock, evaluated: Callable[[dict[str, Any]], None], announcer:
     while True:
         time.sleep(clock.real(LOOK_EVERY_SECONDS))
         minute = clock.minute_of(time.time() - clock.real(DATA_DELAY_SECONDS))
-        try:
-            for alarm in list(cloudwatch._alarms.values()) if minute != looked else ():
+        for alarm in list(cloudwatch._alarms.values()) if minute != looked else ():
+            try:
                 evaluated(alarm)
+            except Exception:  # one alarm's fault must not silence the others
+                logger.exception("the alarm %s could not be evaluated", alarm.get("AlarmName"))
+        try:
             announcer.look()
         except Exception:
-            logger.exception("alarms could not be evaluated")
+            logger.exception("held actions could not be looked at")
         looked = minute
 
 

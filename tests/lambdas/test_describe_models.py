@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from lambdas.describe_models.describe_models import KEPT_SECONDS, LiveModels, ModelsEnvironment
 
@@ -163,5 +164,5 @@ def test_what_sagemaker_refuses_otherwise_is_no_absent_model(make_refusal: Any) 
         def describe_endpoint(self, EndpointName: str) -> dict[str, Any]:
             raise self.make_refusal("ThrottlingException", "DescribeEndpoint")
 
-    with pytest.raises(Exception, match="ThrottlingException"):
+    with pytest.raises(ClientError, match="ThrottlingException"):
         live(Throttling(make_refusal)).health()

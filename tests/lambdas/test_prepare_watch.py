@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from lambdas.prepare_watch import handler as adapter
 from lambdas.prepare_watch.prepare_watch import InvalidWatchInput, WatchEnvironment, period_of, prepare_watch
@@ -102,7 +103,7 @@ def test_any_other_refusal_is_no_missing_endpoint(cloud: Any, make_refusal: Any)
         def describe_endpoint(self, *, EndpointName: str) -> dict[str, Any]:
             raise make_refusal("AccessDeniedException", "DescribeEndpoint")
 
-    with pytest.raises(Exception, match="AccessDenied"):
+    with pytest.raises(ClientError, match="AccessDenied"):
         prepared(cloud, make_refusal, sagemaker=Denied(make_refusal))
 
 
