@@ -1,7 +1,7 @@
 """One SSM parameter, read without botocore's client for SSM.
 
-That client's model of 400 operations is read at a function's cold start, and costs it more than all its other clients
-together; one signed request costs nothing before it is made.
+That client's model of 400 operations would be read at a function's cold start (its cost is a row of `make bench
+BENCH=cold_lambda`); one signed request costs nothing before it is made.
 """
 
 from __future__ import annotations

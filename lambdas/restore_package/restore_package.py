@@ -7,8 +7,7 @@ from typing import Any
 
 from insights.schema import KINDS
 from lambdas.objects import read_json_object
-
-RETIRED_PREFIX = "retired"
+from lambdas.retire_packages.retire_packages import RETIRED_PREFIX
 
 
 @dataclass(frozen=True)
