@@ -100,10 +100,15 @@ function driftOf(drift) {
     el("p", { class: "long muted" }, "Report: ", drift.report));
 }
 
+/** What is compared is the features, and the model's own answers. */
+function driftedWords(name) {
+  return name === "prediction" ? "Predictions have" : `${featureWords(name)} has`;
+}
+
 function driftRows(drift) {
   const features = [...drift.drifted_features].sort((one, other) => (other.psi ?? 0) - (one.psi ?? 0));
   return [
-    ...features.map(({ feature, psi }) => [`${featureWords(feature)} has drifted, PSI`, measured(psi)]),
+    ...features.map(({ feature, psi }) => [`${driftedWords(feature)} drifted, PSI`, measured(psi)]),
     ["Largest PSI of a feature", measured(drift.worst_psi)],
     ["PSI of the predictions", measured(drift.prediction_psi)],
     ["Largest shift of missing values", drift.missing_rate_shift === null ? UNKNOWN : `${(drift.missing_rate_shift * 100).toFixed(1)} points`],

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from insights.feature_table import FEATURE_NAMES, FEATURE_TABLE_HASH
+from insights.feature_table import DRIFT_COLUMNS, FEATURE_NAMES, FEATURE_TABLE_HASH
 from insights.schema import RISK_LEVELS
 
 Codes = npt.NDArray[np.uint8]
@@ -21,7 +21,7 @@ Places = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 VERSION: Final = 1
-COLUMNS: Final = (*FEATURE_NAMES, "prediction")
+COLUMNS: Final = DRIFT_COLUMNS
 PREDICTION: Final = len(FEATURE_NAMES)
 QUANTILE_BINS: Final = 20
 MOST_EDGES: Final = QUANTILE_BINS - 1

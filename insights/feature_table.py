@@ -93,6 +93,8 @@ FEATURES: Final[tuple[Feature, ...]] = (
     Feature("efficiency_ratio", "MB per operation", 0, _INF, "bandwidth_mbps / total_iops", "bytes per operation"),
 )
 FEATURE_NAMES: Final[tuple[str, ...]] = tuple(feature.name for feature in FEATURES)
+DRIFT_COLUMNS: Final[tuple[str, ...]] = (*FEATURE_NAMES, "prediction")
+"""What a watch compares with the training: the features, and what the model makes of them."""
 
 
 def table_hash(features: Sequence[Feature]) -> str:

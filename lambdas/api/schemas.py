@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from insights.feature_table import FEATURE_NAMES
+from insights.feature_table import DRIFT_COLUMNS, FEATURE_NAMES
 from insights.schema import (
     KINDS,
     LABEL_SOURCES,
@@ -263,7 +263,7 @@ SCHEMAS: Final[Schema] = {
             "rows": {**COUNT, "description": "Requests that were looked at"},
             "drift_detected": {"type": "boolean"},
             "drifted_features": array(
-                exactly({"feature": {"enum": list(FEATURE_NAMES)}, **dict.fromkeys(("psi", "ks", "p_value"), MEASURED)})
+                exactly({"feature": {"enum": list(DRIFT_COLUMNS)}, **dict.fromkeys(("psi", "ks", "p_value"), MEASURED)})
             ),
             **dict.fromkeys(("worst_psi", "prediction_psi", "missing_rate_shift"), MEASURED),
             "live": nullable(ref("LiveQuality")),

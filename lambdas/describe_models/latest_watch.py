@@ -9,7 +9,7 @@ from typing import Any, Final
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from insights.feature_table import FEATURE_NAMES
+from insights.feature_table import DRIFT_COLUMNS
 from insights.schema import InvalidInsight, parse_timestamp, timestamp_text
 from lambdas.objects import ObjectMissing, UnreadableObject, read_json_object
 from lambdas.throttling import error_code
@@ -54,7 +54,7 @@ def shown_watch(watch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _drifted(feature: Mapping[str, Any]) -> dict[str, Any]:
-    if feature["feature"] not in FEATURE_NAMES:
+    if feature["feature"] not in DRIFT_COLUMNS:
         raise ValueError(feature["feature"])
     return {"feature": feature["feature"], **{name: _number(feature.get(name)) for name in ("psi", "ks", "p_value")}}
 

@@ -56,6 +56,14 @@ def test_the_newest_watch_is_told_without_what_the_api_does_not_know() -> None:
     assert bucket.asked == [("bucket", "monitoring/risk/latest.json")]
 
 
+def test_a_models_own_answers_may_be_what_drifted() -> None:
+    drifted = [{"feature": "prediction", "psi": 0.4, "ks": 0.3, "p_value": 0.001}]
+    told = latest_watch(Bucket(json.dumps({**WRITTEN, "drifted_features": drifted})), "bucket", "risk")
+
+    assert told is not None
+    assert told["drifted_features"] == drifted
+
+
 def test_a_measure_of_nothing_is_null_and_no_json_that_browsers_refuse() -> None:
     told = latest_watch(Bucket(json.dumps({**WRITTEN, "worst_psi": float("nan"), "live": None})), "bucket", "risk")
 
