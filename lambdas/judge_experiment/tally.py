@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from insights.experiments import CHALLENGER, LIVE, Arm
 from insights.experiments import variant_of as assigned
+from insights.happened import OUTCOME_OF, happened_to
 from lambdas.objects import ObjectMissing, json_bytes, listed, put_text, read_json_object
 
-_OUTCOME: Final[Mapping[str, str]] = {"risk": "risk_level", "performance": "performance_score"}
 _DATE: Final = len("2026-03-02")
 # Per device the number of outcomes and the sum of their losses; of a day, by variant.
 Sums = dict[str, list[float]]
@@ -54,23 +54,14 @@ class Running:
 
 
 def loss_of(prediction: Mapping[str, Any], kind: str) -> float | None:
-    """None for another kind, or where nobody knows what happened; an operator's word counts before the telemetry's."""
+    """None for another kind, or where nobody knows what happened."""
     if prediction.get("kind") != kind:
         return None
-    name = _OUTCOME[kind]
-    happened = next(
-        (
-            told[name]
-            for source in ("feedback", "outcome")
-            if (told := prediction.get(source) or {}).get(name) is not None
-        ),
-        None,
-    )
+    happened = happened_to(prediction)
     if happened is None:
         return None
-    if kind == "risk":
-        return float(prediction[name] != happened)
-    return (float(prediction[name]) - float(happened)) ** 2
+    said = prediction[OUTCOME_OF[kind]]
+    return float(said != happened) if kind == "risk" else (float(said) - float(happened)) ** 2
 
 
 @dataclass

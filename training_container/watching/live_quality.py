@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from insights.happened import happened_to
 from insights.schema import RISK_LEVELS
 from insights.splits import group_of
 from training_container.evaluation.bootstrap import DeviceBootstrap, bounds
@@ -17,7 +18,6 @@ from training_container.evaluation.limits import FEW_GROUPS
 from training_container.evaluation.metrics import expected_calibration_error
 from training_container.evaluation.resampled import resampled_risk, resampled_scores
 
-OUTCOME_OF: Final = {"risk": "risk_level", "performance": "performance_score"}
 MOST_PREDICTIONS: Final = 1_000_000
 
 
@@ -63,10 +63,10 @@ def _lines(files: Iterable[Path]) -> Iterator[str]:
 
 
 def judged_of(prediction: Mapping[str, Any], kind: str) -> Judged | None:
-    """None for another kind, or where nobody knows what happened. An operator's word counts before the telemetry's."""
+    """None for another kind, or where nobody knows what happened."""
     if prediction["kind"] != kind:
         return None
-    happened = happened_to(prediction, OUTCOME_OF[kind])
+    happened = happened_to(prediction)
     if happened is None:
         return None
     if kind == "risk":
@@ -81,15 +81,6 @@ def judged_of(prediction: Mapping[str, Any], kind: str) -> Judged | None:
         said,
         float(happened),
     )
-
-
-def happened_to(prediction: Mapping[str, Any], name: str) -> Any:
-    """`feedback` where it names this outcome, else `outcome`, else None."""
-    for source in ("feedback", "outcome"):
-        value = (prediction.get(source) or {}).get(name)
-        if value is not None:
-            return value
-    return None
 
 
 def live_quality(outcomes: Outcomes, kind: str, model_version: str = "") -> dict[str, Any]:
