@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import importlib.util
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -64,15 +65,20 @@ def cdk_cli() -> str:
     return str(script)
 
 
-def deploy(cloud: LaptopCloud, *, say: Say = lambda _: None, app: App | None = None) -> None:
+def deploy(
+    cloud: LaptopCloud, *, say: Say = lambda _: None, app: App | None = None, assembly: Path | None = None
+) -> None:
     """Bootstrap if needed, then deploy every stack; raises DeployFailed with what CloudFormation said.
 
     Synthesis and bootstrapping need nothing of each other and run side by side; the stacks then come from one assembly.
+    `assembly` is one that was synthesised before with the app's context; it is copied, as deploying writes beside it.
     """
     app = app or App()
-    assembly = cloud.settings.state_dir / "cdk.out"
+    own = cloud.settings.state_dir / "cdk.out"
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-        synthesis = pool.submit(synthesise, cloud, app, assembly)
+        synthesis = (
+            pool.submit(shutil.copytree, assembly, own) if assembly else pool.submit(synthesise, cloud, app, own)
+        )
         bootstrapping = pool.submit(bootstrap, cloud, app)
         synthesis.result()
         bootstrapping.result()
@@ -80,7 +86,7 @@ def deploy(cloud: LaptopCloud, *, say: Say = lambda _: None, app: App | None = N
         cloud,
         app,
         [
-            *("deploy", "--all", "--app", str(assembly), "--require-approval", "never", "--progress", "events"),
+            *("deploy", "--all", "--app", str(own), "--require-approval", "never", "--progress", "events"),
             *("--concurrency", "4", "--asset-parallelism", "true", "--role-arn", EXECUTION_ROLE),
         ],
         say=say,

