@@ -8,13 +8,24 @@ import io
 import itertools
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, TextIO, cast
 
-from insights.schema import CSV_COLUMNS, REQUIRED_FIELDS, WHOLE_RECORD, Insight, InvalidInsight
+from insights.schema import CSV_COLUMNS, REQUIRED_FIELDS, WHOLE_RECORD, Insight, InvalidInsight, values_of_cells
 
 OnInvalid = Callable[[InvalidInsight], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """One record of a file before anything is made of it: where it stands, and its parsed value (a CSV row: texts)."""
+
+    name: str
+    value: Any
+
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _FOREIGN: Final = {
@@ -45,6 +56,52 @@ class UnreadableFile(ValueError):
 
 def read_insights(path: str | Path, *, on_invalid: OnInvalid | None = None) -> Iterator[Insight]:
     """The insights of a file in its order; a bad record goes to `on_invalid`, or raises InvalidInsight without one."""
+    with open_text(path) as text:
+        yield from parse_insights(text, source=str(path), on_invalid=on_invalid)
+
+
+def parse_insights(stream: TextIO, *, source: str, on_invalid: OnInvalid | None = None) -> Iterator[Insight]:
+    """The same from an open text stream (read once, never rewound); `source` names it in refusals."""
+    for record in parse_records(stream, source=source):
+        try:
+            if isinstance(record, InvalidInsight):
+                raise record
+            insight = Insight.from_json(record.value, record=record.name)
+        except InvalidInsight as refusal:
+            if on_invalid is None:
+                raise
+            on_invalid(refusal)
+        else:
+            yield insight
+
+
+def parse_records(
+    stream: TextIO, *, source: str, columns: Collection[str] | None = None
+) -> Iterator[RawRecord | InvalidInsight]:
+    """The records of a text stream as they stand; what is no record at all is a refusal in its place.
+
+    Without `columns` a CSV file must have an insight's own, and its cells become the values of their fields; with the names
+    of foreign ones (at least one of which tells the delimiter) any header is read, and a row's value is its cells' texts.
+    """
+    try:
+        line, skipped = _first_line(stream)
+        if line.startswith("["):
+            yield from _from_array(itertools.chain([line], _chunks(stream)), source)
+        elif line.startswith("{"):
+            yield from _from_json_lines(_rest_of_lines(line, stream), source, skipped)
+        elif line:
+            yield from _from_csv(_rest_of_lines(line, stream), source, skipped, columns)
+        else:
+            raise UnreadableFile(source, "it is empty")
+    except UnicodeDecodeError as error:
+        raise UnreadableFile(source, f"it is no UTF-8 text ({error.reason} at byte {error.start})") from error
+    except (EOFError, zlib.error) as error:
+        raise UnreadableFile(source, f"its gzip stream is broken ({error})", "give the whole file again") from error
+
+
+@contextmanager
+def open_text(path: str | Path) -> Iterator[TextIO]:
+    """A file's text, plain or gzip by its first bytes; UnreadableFile where it cannot be opened or is another kind."""
     source = str(path)
     try:
         with Path(path).open("rb") as raw:
@@ -52,29 +109,15 @@ def read_insights(path: str | Path, *, on_invalid: OnInvalid | None = None) -> I
             raw.seek(0)
             _refuse_foreign(source, head)
             plain = gzip.GzipFile(fileobj=raw) if head.startswith(_GZIP_MAGIC) else raw
-            text = io.TextIOWrapper(cast(IO[bytes], plain), encoding="utf-8-sig", newline="")
-            yield from parse_insights(text, source=source, on_invalid=on_invalid)
+            yield io.TextIOWrapper(cast(IO[bytes], plain), encoding="utf-8-sig", newline="")
     except OSError as error:  # also gzip.BadGzipFile
         raise UnreadableFile(source, str(error)) from error
 
 
-def parse_insights(stream: TextIO, *, source: str, on_invalid: OnInvalid | None = None) -> Iterator[Insight]:
-    """The same from an open text stream (read once, never rewound); `source` names it in refusals."""
-    try:
-        line, skipped = _first_line(stream)
-        if line.startswith("["):
-            records = _from_array(itertools.chain([line], _chunks(stream)), source)
-        elif line.startswith("{"):
-            records = _from_json_lines(_rest_of_lines(line, stream), source, skipped)
-        elif line:
-            records = _from_csv(_rest_of_lines(line, stream), source, skipped)
-        else:
-            raise UnreadableFile(source, "it is empty")
-        yield from _delivered(records, on_invalid)
-    except UnicodeDecodeError as error:
-        raise UnreadableFile(source, f"it is no UTF-8 text ({error.reason} at byte {error.start})") from error
-    except (EOFError, zlib.error) as error:
-        raise UnreadableFile(source, f"its gzip stream is broken ({error})", "give the whole file again") from error
+def refusal_line(refusal: InvalidInsight) -> str:
+    """A refused row as a line of a quarantine file or object."""
+    line = {"record": refusal.record, "field": refusal.field, "value": refusal.value, "reason": str(refusal)}
+    return json.dumps(line, default=str) + "\n"
 
 
 def write_json(path: str | Path, insights: Iterable[Insight]) -> int:
@@ -147,28 +190,7 @@ def _rest_of_lines(line: str, stream: TextIO) -> Iterator[str]:
     return itertools.chain([line], iter(stream.readline, ""))
 
 
-# A record is either an insight or the refusal of one: what to do about a refusal is the caller's choice.
-_Record = Insight | InvalidInsight
-
-
-def _delivered(records: Iterator[_Record], on_invalid: OnInvalid | None) -> Iterator[Insight]:
-    for record in records:
-        if isinstance(record, Insight):
-            yield record
-        elif on_invalid is None:
-            raise record
-        else:
-            on_invalid(record)
-
-
-def _from_object(value: Any, name: str) -> _Record:
-    try:
-        return Insight.from_json(value, record=name)
-    except InvalidInsight as refusal:
-        return refusal
-
-
-def _from_json_lines(lines: Iterator[str], source: str, skipped: int) -> Iterator[_Record]:
+def _from_json_lines(lines: Iterator[str], source: str, skipped: int) -> Iterator[RawRecord | InvalidInsight]:
     for number, line in enumerate(lines, start=skipped + 1):
         if not line.strip():
             continue
@@ -179,12 +201,12 @@ def _from_json_lines(lines: Iterator[str], source: str, skipped: int) -> Iterato
             reason = f"it must be one JSON object on one line ({error})"
             yield InvalidInsight(record=name, field=WHOLE_RECORD, value=line.strip(), rule=reason)
         else:
-            yield _from_object(value, name)
+            yield RawRecord(name, value)
 
 
-def _from_array(chunks: Iterator[str], source: str) -> Iterator[_Record]:
+def _from_array(chunks: Iterator[str], source: str) -> Iterator[RawRecord]:
     for number, value in enumerate(_array_values(chunks, source), start=1):
-        yield _from_object(value, f"record {number} of {source}")
+        yield RawRecord(f"record {number} of {source}", value)
 
 
 def _array_values(chunks: Iterator[str], source: str) -> Iterator[Any]:
@@ -233,9 +255,10 @@ def _refuse_tail(tail: str, chunks: Iterator[str], source: str) -> None:
             raise UnreadableFile(source, f"text follows its JSON array: {text.strip()[:60]!r}")
 
 
-def _from_csv(lines: Iterator[str], source: str, skipped: int) -> Iterator[_Record]:
-    header_line = next(lines)
-    columns, delimiter = _header(header_line, source)
+def _from_csv(
+    lines: Iterator[str], source: str, skipped: int, foreign: Collection[str] | None
+) -> Iterator[RawRecord | InvalidInsight]:
+    columns, delimiter = _header(next(lines), source, foreign)
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         for row in rows:
@@ -246,31 +269,39 @@ def _from_csv(lines: Iterator[str], source: str, skipped: int) -> Iterator[_Reco
                 rule = f"it must have one cell per column: {len(columns)}, not {len(row)}"
                 yield InvalidInsight(record=name, field=WHOLE_RECORD, value=delimiter.join(row), rule=rule)
                 continue
+            cells = dict(zip(columns, row, strict=True))
             try:
-                yield Insight.from_csv(dict(zip(columns, row, strict=True)), record=name)
+                yield RawRecord(name, cells if foreign is not None else values_of_cells(cells))
             except InvalidInsight as refusal:
-                yield refusal
+                yield refusal.at(name)
     except csv.Error as error:
         raise UnreadableFile(source, f"its CSV is broken near line {rows.line_num + skipped + 1} ({error})") from error
 
 
-def _header(line: str, source: str) -> tuple[list[str], str]:
-    """The columns in the file's order and the delimiter, the first of , ; tab | that finds a field's name."""
+def _header(line: str, source: str, foreign: Collection[str] | None) -> tuple[list[str], str]:
+    """The columns in the file's order and the delimiter, the first of , ; tab | that finds a column's name."""
+    known = CSV_COLUMNS if foreign is None else foreign
     for delimiter in _DELIMITERS:
         columns = [name.strip() for name in next(csv.reader([line], delimiter=delimiter))]
-        if len(columns) > 1 and set(columns) & set(CSV_COLUMNS):
+        if len(columns) > 1 and set(columns) & set(known):
             break
     else:
         raise UnreadableFile(
             source, f"it begins with {line.strip()[:60]!r}, neither JSON nor a header of known columns"
         )
-    remedy = f"the columns are {', '.join(CSV_COLUMNS)} (any order)"
+    remedy = f"the columns are {', '.join(known)} (any order)"
+    for name in columns:
+        if columns.count(name) > 1:
+            raise UnreadableFile(source, f"column {name!r} stands twice", remedy)
+    if foreign is None:
+        _check_own(columns, source, remedy)
+    return columns, delimiter
+
+
+def _check_own(columns: list[str], source: str, remedy: str) -> None:
     for name in columns:
         if name not in CSV_COLUMNS:
             raise UnreadableFile(source, f"unknown column {name!r}", remedy)
-        if columns.count(name) > 1:
-            raise UnreadableFile(source, f"column {name!r} stands twice", remedy)
     for name in REQUIRED_FIELDS:
         if name not in columns:
             raise UnreadableFile(source, f"missing column {name!r}", remedy)
-    return columns, delimiter

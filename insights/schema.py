@@ -159,8 +159,7 @@ class Insight:
     def from_csv(cls, row: Mapping[str, str], *, record: str = "") -> Self:
         """An insight from one CSV row by column name; an empty cell is null (for `alert`: false)."""
         try:
-            _check_names(row)
-            values = {name: _from_cell(name, cell) for name, cell in row.items() if cell != ""}
+            values = values_of_cells(row)
         except InvalidInsight as refusal:
             raise refusal.at(record) from None
         return cls.from_json(values, record=record)
@@ -191,6 +190,12 @@ class Insight:
 CSV_COLUMNS: Final[tuple[str, ...]] = tuple(field.name for field in fields(Insight))
 REQUIRED_FIELDS: Final = ("device_id", "timestamp", "interval_seconds", "read_iops", "write_iops", "bandwidth_mbps")
 _KNOWN_FIELDS: Final = frozenset(CSV_COLUMNS)
+
+
+def values_of_cells(row: Mapping[str, str]) -> dict[str, object]:
+    """The values by field of one CSV row's texts, without the empty ones; InvalidInsight for what is no value of its field."""
+    _check_names(row)
+    return {name: _from_cell(name, cell) for name, cell in row.items() if cell != ""}
 
 
 def timestamp_text(moment: datetime) -> str:

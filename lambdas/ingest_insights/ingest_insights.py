@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, TextIO, cast
 
 from botocore.exceptions import ClientError
 
+from insights.consistency import consistent
 from insights.files import UnreadableFile, parse_insights
-from insights.schema import InvalidInsight
 from lambdas.clients import client
-from lambdas.ingest_insights.writer import InsightWriter
-from lambdas.objects import ObjectMissing, TextUpload, uri_of
+from lambdas.insight_writer import InsightWriter
+from lambdas.objects import ObjectMissing, uri_of
+from lambdas.quarantine import QuarantineObject, quarantine_key
 from lambdas.throttling import Backoff, error_code
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -33,10 +33,11 @@ def ingest_insights(
     s3 = s3 or client("s3")
     writer = InsightWriter(table, dynamodb or client("dynamodb"), backoff or Backoff())
     with ExitStack() as stack:
-        quarantine = _Quarantine(s3, bucket, f"quarantine/{key}.jsonl", stack)
+        quarantine = QuarantineObject(s3, bucket, quarantine_key(key), stack)
         text = stack.enter_context(_open_text(s3, bucket, key))
         try:
-            rows = writer.write(parse_insights(text, source=uri_of(bucket, key), on_invalid=quarantine.add))
+            parsed = parse_insights(text, source=uri_of(bucket, key), on_invalid=quarantine.add)
+            rows = writer.write(consistent(parsed, on_invalid=quarantine.add))
         except gzip.BadGzipFile as error:
             raise UnreadableFile(uri_of(bucket, key), str(error)) from error
     return {
@@ -45,32 +46,6 @@ def ingest_insights(
         "refused": quarantine.refused,
         "quarantine": uri_of(bucket, quarantine.key) if quarantine.refused else None,
     }
-
-
-class _Quarantine:
-    """Refused rows as JSON lines; the object is only begun with the first of them."""
-
-    def __init__(self, s3: Any, bucket: str, key: str, stack: ExitStack) -> None:
-        self._s3 = s3
-        self._bucket = bucket
-        self._stack = stack
-        self._upload: TextUpload | None = None
-        self.key = key
-        self.refused = 0
-
-    def add(self, refusal: InvalidInsight) -> None:
-        if self._upload is None:
-            self._upload = self._stack.enter_context(
-                TextUpload(self._s3, self._bucket, self.key, content_type="application/x-ndjson")
-            )
-        line = {
-            "record": refusal.record,
-            "field": refusal.field,
-            "value": refusal.value,
-            "reason": str(refusal),
-        }
-        self._upload.write(json.dumps(line, default=str) + "\n")
-        self.refused += 1
 
 
 def _open_text(s3: Any, bucket: str, key: str) -> TextIO:

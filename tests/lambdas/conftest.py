@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from insights.schema import Insight
-from lambdas.ingest_insights.writer import InsightWriter
+from lambdas.insight_writer import InsightWriter
 
 BUCKET = "iops-bucket"
 START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)

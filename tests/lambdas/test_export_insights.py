@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from insights.schema import Insight
 from lambdas.export_insights import handler as adapter
 from lambdas.export_insights.export_insights import ExportEnvironment, Segment, export_insights
-from lambdas.ingest_insights.writer import InsightWriter
+from lambdas.insight_writer import InsightWriter
 from lambdas.labels import label_by_operator
 from lambdas.throttling import Backoff, TableThrottled
 

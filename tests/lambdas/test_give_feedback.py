@@ -8,7 +8,7 @@ import pytest
 from lambdas.api.problems import InvalidRequest, UnknownPrediction
 from lambdas.attribute_values import from_item, to_item
 from lambdas.give_feedback.give_feedback import Given, agreed, give_feedback
-from lambdas.ingest_insights.writer import InsightWriter
+from lambdas.insight_writer import InsightWriter
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 PREDICTION_ID = "2026-03-02T11:01:02.345Z#risk#0a1b2c3d"

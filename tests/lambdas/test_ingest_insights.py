@@ -11,7 +11,7 @@ from insights.files import UnreadableFile
 from insights.schema import CSV_COLUMNS
 from lambdas.ingest_insights import handler as adapter
 from lambdas.ingest_insights.ingest_insights import ingest_insights
-from lambdas.ingest_insights.writer import InsightWriter
+from lambdas.insight_writer import InsightWriter
 from lambdas.objects import ObjectMissing
 from lambdas.throttling import Backoff, TableThrottled
 
@@ -82,6 +82,15 @@ def test_bad_rows_go_to_quarantine_with_their_reason_and_the_good_ones_in(cloud:
     assert refused[0]["value"] == 1.5
     assert "line 2 of s3://" in refused[0]["record"]
     assert "line 3 of s3://" in refused[1]["reason"]
+
+
+def test_a_row_of_a_wrong_unit_goes_to_quarantine_and_is_not_loaded_as_fact(cloud: Any, make_insight: Any) -> None:
+    seconds_for_ms = make_insight(interval=1, avg_latency_ms=1.25e3, queue_depth=1.9)
+    answer = ingested(cloud, lines_of([make_insight(), seconds_for_ms]))
+    assert (answer["rows"], answer["refused"], len(cloud.rows())) == (1, 1, 1)
+    (refused,) = cloud.objects("quarantine/")[f"quarantine/{KEY}.jsonl"].splitlines()
+    assert json.loads(refused)["field"] == "queue_depth"
+    assert "littles_law" in json.loads(refused)["reason"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from insights.schema import Insight
 from lambdas.attribute_values import from_item, to_item
 from lambdas.due_predictions import due_attributes
-from lambdas.ingest_insights.writer import InsightWriter
+from lambdas.insight_writer import InsightWriter
 from lambdas.join_outcomes import handler as adapter
 from lambdas.join_outcomes.join_outcomes import Account, JoinEnvironment, join_outcomes
 from lambdas.predict.predictions import Predictions

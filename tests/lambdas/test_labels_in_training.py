@@ -13,7 +13,7 @@ import pytest
 from insights.schema import Insight, timestamp_text
 from lambdas.export_insights.export_insights import ExportEnvironment, Segment, export_insights
 from lambdas.give_feedback.give_feedback import give_feedback
-from lambdas.ingest_insights.writer import InsightWriter
+from lambdas.insight_writer import InsightWriter
 from lambdas.join_outcomes.join_outcomes import JoinEnvironment, join_outcomes
 from lambdas.predict.predictions import Predictions
 from lambdas.write_manifest.write_manifest import write_manifest

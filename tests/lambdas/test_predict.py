@@ -28,7 +28,7 @@ from lambdas.api.problems import (
     UnknownDevice,
     UnsupportedMediaType,
 )
-from lambdas.ingest_insights.writer import InsightWriter
+from lambdas.insight_writer import InsightWriter
 from lambdas.predict.asking_again import READ_SECONDS
 from lambdas.predict.predict import NOT_STORED
 from tests.lambdas.predicting import (

@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from insights.schema import Insight
-from lambdas.ingest_insights.writer import InsightWriter
+from lambdas.insight_writer import InsightWriter
 from lambdas.predict import handler as adapter
 from stacks.functions import METRICS_NAMESPACE
 

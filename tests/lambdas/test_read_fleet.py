@@ -10,7 +10,7 @@ import pytest
 from insights.schema import Insight
 from lambdas.api.problems import InvalidRequest
 from lambdas.attribute_values import to_item
-from lambdas.ingest_insights.writer import InsightWriter
+from lambdas.insight_writer import InsightWriter
 from lambdas.read_fleet.read_fleet import Fleet, FleetEnvironment
 
 ENVIRONMENT = FleetEnvironment(
