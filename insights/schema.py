@@ -195,7 +195,20 @@ _KNOWN_FIELDS: Final = frozenset(CSV_COLUMNS)
 def values_of_cells(row: Mapping[str, str]) -> dict[str, object]:
     """The values by field of one CSV row's texts, without the empty ones; InvalidInsight for what is no value of its field."""
     _check_names(row)
-    return {name: _from_cell(name, cell) for name, cell in row.items() if cell != ""}
+    return {name: value_of_cell(name, cell) for name, cell in row.items() if cell != ""}
+
+
+def value_of_cell(name: str, cell: str) -> object:
+    """What a text that is not empty says of a field; InvalidInsight where it says nothing of its kind."""
+    if name in NUMBER_FIELDS:
+        if not _CSV_NUMBER.fullmatch(cell.strip()):
+            _refuse(name, cell, "it must be a number with a decimal point, or empty for null")
+        return float(cell)
+    if name in {"alert", "is_anomaly"}:
+        if cell.strip().lower() not in _CSV_BOOLEANS:
+            _refuse(name, cell, "it must be true, false or empty")
+        return _CSV_BOOLEANS[cell.strip().lower()]
+    return cell
 
 
 def timestamp_text(moment: datetime) -> str:
@@ -293,18 +306,6 @@ def _checked_number(rule: NumberRule, value: object) -> float | None:
     if not SMALLEST_NUMBER <= value <= rule.high:  # also NaN
         _refuse(rule.name, value, rule.sentence())
     return float(value)
-
-
-def _from_cell(name: str, cell: str) -> object:
-    if name in NUMBER_FIELDS:
-        if not _CSV_NUMBER.fullmatch(cell.strip()):
-            _refuse(name, cell, "it must be a number with a decimal point, or empty for null")
-        return float(cell)
-    if name in {"alert", "is_anomaly"}:
-        if cell.strip().lower() not in _CSV_BOOLEANS:
-            _refuse(name, cell, "it must be true, false or empty")
-        return _CSV_BOOLEANS[cell.strip().lower()]
-    return cell
 
 
 def _to_cell(value: object) -> str:

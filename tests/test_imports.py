@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = {"insights", "stacks", "lambdas", "training_container", "local", "bench", "tests"}
+OURS = {"insights", "stacks", "lambdas", "training_container", "local", "collectors", "bench", "tests"}
 MAY_IMPORT = {
     "insights": {"insights"},
     "stacks": {"stacks"},
     "lambdas": {"lambdas", "insights"},
     "training_container": {"training_container", "insights"},
-    "local": {"local", "training_container", "insights"},
+    # It asks which disks there are to watch; the agent itself it starts as a process.
+    "local": {"local", "training_container", "insights", "collectors"},
+    # The writer of insights, patience with a throttled table and the bucket's quarantine stand once, beside IngestInsights.
+    "collectors": {"collectors", "insights", "lambdas"},
 }
 AWS = {"boto3", "botocore", "aws_cdk", "aws_lambda_powertools", "sagemaker", "ministack"}
 
