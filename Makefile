@@ -34,7 +34,7 @@ node_modules/.installed: package-lock.json .npmrc $(VENV)/.installed
 	@PATH="$(NODE_HOME)/bin:$$PATH" $(JSII_NODE) $(NODE_HOME)/lib/node_modules/npm/bin/npm-cli.js ci --no-audit --no-fund --silent
 	@touch $@
 
-run: setup ## the main job on the laptop cloud: deploy, train, promote, predict; INSIGHTS=measured|synthetic|FILE
+run: setup ## the main job on the laptop cloud: deploy, train, promote, predict; INSIGHTS=measured|synthetic|this-host|FILE
 	@$(PY) -m local run
 
 up: setup ## the same, then stay up with the API

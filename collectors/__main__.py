@@ -68,6 +68,12 @@ def watch(given: argparse.Namespace) -> int:
     watched = given.devices or machine.disks()
     output, refusals = _destination(given)
     delivery = Delivery(output, say=lambda text: print(text, file=sys.stderr, flush=True))
+    for absent in sorted(set(watched) - machine.read().devices.keys()):
+        print(
+            f"{absent} is not in {machine.proc_diskstats} now; it has rows from when it comes",
+            file=sys.stderr,
+            flush=True,
+        )
     print(f"watching {', '.join(watched)} every {given.interval:g} s", flush=True)
     watching = DiskWatch(
         machine=machine, facts=_facts(given), interval_seconds=given.interval, devices=given.devices or None

@@ -1,7 +1,8 @@
 """Measures data/measured.jsonl.gz: fio on this machine's disk, with incidents that are really induced.
 
 A run is one incident (or none) over three devices. A device is a file of its own, loaded by a fio process of its own.
-Every number of a row comes from fio's log of single I/Os. Needs root, fio and cgroup v1 blkio (README.md says why).
+Every number of a row comes from fio's log of single I/Os, by collectors.fio_logs. Needs root, fio and cgroup v1 blkio
+(README.md says why); `python -m data.measure` from the repository's root.
 """
 
 import argparse
@@ -14,17 +15,18 @@ import random
 import shutil
 import subprocess
 import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from collectors.device_facts import significant
+from collectors.fio_logs import Operation, interval_values, percentile, read_log
+
 FILE_SIZE_MIB = 512
 SLO_FACTOR = 3.0  # fixed before the first run: SLO = 3 x pooled p99 of the quiet baseline, per workload type
 BASELINE_SECONDS = 60
 MIN_REPEATS_FOR_ALERT = 3
-SEQUENTIAL_LOOKBACK = 32  # completions can overtake each other by at most the I/O depth
 DEFAULT_FOLDER = Path("/var/tmp/iops-measure")  # noqa: S108 on the disk, unlike /tmp where that is a tmpfs
 CGROUP_ROOT = Path("/sys/fs/cgroup/blkio")
 DEVICE_NAMES = ("alpha", "bravo", "charlie")
@@ -85,15 +87,6 @@ class Plan:
     @property
     def incident_jobs(self) -> tuple[Job, ...]:
         return self.neighbour_jobs + tuple(job for device in self.devices for job in device.jobs[1:])
-
-
-@dataclass(frozen=True)
-class Operation:
-    completed_ms: int
-    latency_ms: float
-    is_write: bool
-    size_bytes: int
-    is_sequential: bool
 
 
 class FioFailed(Exception):
@@ -286,17 +279,6 @@ def execute(plan: Plan, folder: Path, logs: Path) -> None:
             raise FioFailed(f"{plan.run}: exit {code}: {message.decode(errors='replace')}")
 
 
-def read_log(path: Path) -> list[Operation]:
-    """One job's log, in the order of completion. A line: ms, ns, direction, bytes, offset, priority."""
-    operations = []
-    ends: deque[int] = deque(maxlen=SEQUENTIAL_LOOKBACK)
-    for line in path.read_text().splitlines():
-        completed, latency, direction, size, offset = (int(part) for part in line.split(",")[:5])
-        operations.append(Operation(completed, latency / 1e6, direction == 1, size, offset in ends))
-        ends.append(offset + size)
-    return operations
-
-
 def device_operations(logs: Path, name: str) -> list[Operation]:
     return [operation for path in logs.glob(f"{name}_lat.*.log") for operation in read_log(path)]
 
@@ -310,35 +292,6 @@ def incident_span_ms(plan: Plan, logs: Path) -> tuple[int, int] | None:
         paths = [path for path in logs.glob(f"{plan.target}_lat.*.log") if path.name != f"{plan.target}_lat.1.log"]
     times = [operation.completed_ms for path in paths for operation in read_log(path)]
     return min(times), max(times)
-
-
-def percentile(ordered: list[float], share: float) -> float:
-    """Nearest rank: always a latency that was measured."""
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
-
-
-def significant(value: float, digits: int = 4) -> float:
-    return float(f"{value:.{digits}g}")
-
-
-def measured_fields(operations: list[Operation]) -> dict[str, float | None]:
-    """What one device did in one interval of 1 s; an idle interval has no latency, size or pattern, not zero."""
-    latencies = sorted(operation.latency_ms for operation in operations)
-    count = len(operations)
-    total_bytes = sum(operation.size_bytes for operation in operations)
-    write_count = sum(operation.is_write for operation in operations)
-    return {
-        "read_iops": count - write_count,
-        "write_iops": write_count,
-        "avg_latency_ms": significant(sum(latencies) / count) if count else None,
-        "p95_latency_ms": significant(percentile(latencies, 0.95)) if count else None,
-        "p99_latency_ms": significant(percentile(latencies, 0.99)) if count else None,
-        "bandwidth_mbps": significant(total_bytes / 1e6),
-        "error_rate": 0.0 if count else None,  # a run with any I/O error is thrown away by execute()
-        "queue_depth": significant(sum(latencies) / 1000),
-        "io_size_kib": significant(total_bytes / count / 1024) if count else None,
-        "sequential_ratio": round(sum(op.is_sequential for op in operations) / count, 3) if count else None,
-    }
 
 
 def alerts(breaches: list[bool]) -> list[bool]:
@@ -363,8 +316,7 @@ def device_rows(
         rows.append({
             "device_id": f"{plan.run}/{device.name}",
             "timestamp": datetime.fromtimestamp(second + 1, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
-            "interval_seconds": 1.0,
-            **measured_fields(by_second.get(second, [])),
+            **interval_values(by_second.get(second, []), 1.0, digits=4),  # a run with any I/O error is thrown away
             "provisioned_iops": device.provisioned_iops,
             "latency_slo_ms": slo_ms,
             "device_class": "virtio-blk" if device.provisioned_iops is None else "provisioned",

@@ -7,6 +7,7 @@ says how near they come); rows that are null on one side, and idle ones, break n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,31 +28,29 @@ BURST_FACTOR: Final = 100.0
 MEAN_FACTOR: Final = 100.0
 """A few stalls above the 99th percentile lift a mean far over it, a thousandfold they do not."""
 ROUNDING: Final = 1.1
-# What two decimals leave of a small number, in MB/s, operations/s and I/Os in flight.
+# What two decimals leave of a small number, in MB/s, operations/s, I/Os in flight and ms.
 BANDWIDTH_SLACK_MBPS: Final = 0.05
 IOPS_SLACK: Final = 0.01
 QUEUE_SLACK: Final = 0.1
+LATENCY_SLACK_MS: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class ConsistencyRule:
-    """`broken` tells what is wrong with a row, or None; `field` is the one that is reported and usually at fault."""
+    """`strain` is a row's share of what the rule allows: broken above 1, 0 where a side is unknown. `field` is the one that
+    is reported and usually at fault; `reason` says what is wrong with a row that breaks the rule."""
 
     name: str
     field: str
-    broken: Callable[[Insight], str | None]
+    strain: Callable[[Insight], float]
+    reason: Callable[[Insight], str]
 
 
 def inconsistency(row: Insight) -> InvalidInsight | None:
     """The refusal of the first rule that the row breaks."""
     for rule in RULES:
-        reason = rule.broken(row)
-        if reason is not None:
-            value = getattr(row, rule.field)
-            shown = timestamp_text(value) if isinstance(value, datetime) else value
-            record = f"insight of device {row.device_id!r} at {timestamp_text(row.timestamp)}"
-            sentence = f"{reason}; is a unit wrong? ({rule.name})"
-            return InvalidInsight(record=record, field=rule.field, value=shown, rule=sentence)
+        if rule.strain(row) > 1:
+            return _refusal(rule, row)
     return None
 
 
@@ -67,96 +66,130 @@ def consistent(rows: Iterable[Insight], *, on_invalid: Callable[[InvalidInsight]
             on_invalid(refusal)
 
 
+def _refusal(rule: ConsistencyRule, row: Insight) -> InvalidInsight:
+    value = getattr(row, rule.field)
+    shown = timestamp_text(value) if isinstance(value, datetime) else value
+    record = f"insight of device {row.device_id!r} at {timestamp_text(row.timestamp)}"
+    sentence = f"{rule.reason(row)}; is a unit wrong? ({rule.name})"
+    return InvalidInsight(record=record, field=rule.field, value=shown, rule=sentence)
+
+
 def _total(row: Insight) -> float:
     return row.read_iops + row.write_iops
+
+
+def _share(value: float | None, limit: float | None) -> float:
+    if value is None or limit is None or value == 0:
+        return 0.0
+    return value / limit if limit > 0 else math.inf
 
 
 def _times_apart(one: float, other: float, slack: float) -> float:
     return (max(one, other) + slack) / (min(one, other) + slack)
 
 
-def _measured_in_our_time(row: Insight) -> str | None:
-    if row.timestamp >= EARLIEST_MEASURED:
-        return None
-    return f"it lies before {EARLIEST_MEASURED.year}, when nothing was measured yet"
+def _times(factor: float, value: float | None, slack: float = 0.0) -> float | None:
+    return None if value is None else factor * (value + slack)
 
 
-def _bandwidth_is_iops_times_size(row: Insight) -> str | None:
+def _too_early(row: Insight) -> float:
+    return math.inf if row.timestamp < EARLIEST_MEASURED else 0.0
+
+
+def _made_mbps(row: Insight) -> float:
+    return _total(row) * (row.io_size_kib or 0.0) * 1024 / 1e6
+
+
+def _bandwidth_apart(row: Insight) -> float:
     if row.io_size_kib is None or _total(row) == 0:
-        return None
-    made = _total(row) * row.io_size_kib * 1024 / 1e6
-    if _times_apart(row.bandwidth_mbps, made, BANDWIDTH_SLACK_MBPS) <= SIZE_FACTOR:
-        return None
-    size = f"{_total(row):g} operations/s of io_size_kib {row.io_size_kib:g}"
-    return f"{size} make {made:.4g} MB/s, more than {SIZE_FACTOR:g} times apart"
+        return 0.0
+    return _times_apart(row.bandwidth_mbps, _made_mbps(row), BANDWIDTH_SLACK_MBPS) / SIZE_FACTOR
 
 
-def _operations_have_a_possible_size(row: Insight) -> str | None:
-    least = _total(row) * SMALLEST_IO_BYTES / 1e6 - BANDWIDTH_SLACK_MBPS
+def _size_strain(row: Insight) -> float:
+    least = _total(row) * SMALLEST_IO_BYTES / 1e6
     most = (_total(row) + IOPS_SLACK) * LARGEST_IO_BYTES / 1e6 + BANDWIDTH_SLACK_MBPS
-    if least <= row.bandwidth_mbps <= most:
-        return None
-    between = f"{SMALLEST_IO_BYTES} B and {LARGEST_IO_BYTES >> 20} MiB"
-    return f"at {_total(row):g} operations/s an operation would not have between {between}"
+    return max(row.bandwidth_mbps / most, least / (row.bandwidth_mbps + BANDWIDTH_SLACK_MBPS))
 
 
-def _percentiles_are_in_order(row: Insight) -> str | None:
-    if row.p95_latency_ms is None or row.p99_latency_ms is None:
-        return None
-    if row.p95_latency_ms <= ROUNDING * row.p99_latency_ms:
-        return None
-    return f"it is above p99_latency_ms {row.p99_latency_ms:g}"
+def _expected_queue(row: Insight) -> float:
+    return _total(row) * (row.avg_latency_ms or 0.0) / 1000
 
 
-def _mean_is_near_p99(row: Insight) -> str | None:
-    if row.avg_latency_ms is None or row.p99_latency_ms is None:
-        return None
-    if row.avg_latency_ms <= MEAN_FACTOR * row.p99_latency_ms:
-        return None
-    return f"it is more than {MEAN_FACTOR:g} times p99_latency_ms {row.p99_latency_ms:g}"
-
-
-def _below_markov(percentile: float | None, mean: float | None, most: float) -> str | None:
-    """Markov's inequality: where a share s of values is at least x, their mean is at least s times x."""
-    if percentile is None or mean is None or percentile <= ROUNDING * most * mean:
-        return None
-    return f"it is more than {most:g} times avg_latency_ms {mean:g}, which no set of latencies gives"
-
-
-def _p99_is_possible_with_the_mean(row: Insight) -> str | None:
-    return _below_markov(row.p99_latency_ms, row.avg_latency_ms, 100)
-
-
-def _p95_is_possible_with_the_mean(row: Insight) -> str | None:
-    return _below_markov(row.p95_latency_ms, row.avg_latency_ms, 20)
-
-
-def _little(row: Insight) -> str | None:
+def _little_factor(row: Insight) -> float:
     """An I/O that began before the interval counts in one of the two only, so a latency near its length widens the limit."""
+    return LITTLE_FACTOR * (1 + (row.avg_latency_ms or 0.0) / 1000 / row.interval_seconds)
+
+
+def _little_strain(row: Insight) -> float:
     if row.avg_latency_ms is None or row.queue_depth is None or _total(row) == 0:
-        return None
-    expected = _total(row) * row.avg_latency_ms / 1000
-    limit = LITTLE_FACTOR * (1 + row.avg_latency_ms / 1000 / row.interval_seconds)
-    if _times_apart(expected, row.queue_depth, QUEUE_SLACK) <= limit:
-        return None
-    load = f"{_total(row):g} operations/s of avg_latency_ms {row.avg_latency_ms:g}"
-    return f"{load} keep {expected:.4g} in flight (Little's law), more than {limit:.3g} times apart"
-
-
-def _within_provisioned(row: Insight) -> str | None:
-    if row.provisioned_iops is None or _total(row) <= BURST_FACTOR * row.provisioned_iops:
-        return None
-    return f"{_total(row):g} operations/s are more than {BURST_FACTOR:g} times as many"
+        return 0.0
+    return _times_apart(_expected_queue(row), row.queue_depth, QUEUE_SLACK) / _little_factor(row)
 
 
 RULES: Final = (
-    ConsistencyRule("measured_in_our_time", "timestamp", _measured_in_our_time),
-    ConsistencyRule("bandwidth_is_iops_times_size", "bandwidth_mbps", _bandwidth_is_iops_times_size),
-    ConsistencyRule("operations_have_a_possible_size", "bandwidth_mbps", _operations_have_a_possible_size),
-    ConsistencyRule("percentiles_are_in_order", "p95_latency_ms", _percentiles_are_in_order),
-    ConsistencyRule("mean_is_near_p99", "avg_latency_ms", _mean_is_near_p99),
-    ConsistencyRule("p99_is_possible_with_the_mean", "p99_latency_ms", _p99_is_possible_with_the_mean),
-    ConsistencyRule("p95_is_possible_with_the_mean", "p95_latency_ms", _p95_is_possible_with_the_mean),
-    ConsistencyRule("littles_law", "queue_depth", _little),
-    ConsistencyRule("within_provisioned", "provisioned_iops", _within_provisioned),
+    ConsistencyRule(
+        "measured_in_our_time",
+        "timestamp",
+        _too_early,
+        lambda row: f"it lies before {EARLIEST_MEASURED.year}, when nothing was measured yet",
+    ),
+    ConsistencyRule(
+        "bandwidth_is_iops_times_size",
+        "bandwidth_mbps",
+        _bandwidth_apart,
+        lambda row: (
+            f"{_total(row):g} operations/s of io_size_kib {row.io_size_kib:g} make {_made_mbps(row):.4g} MB/s, "
+            f"more than {SIZE_FACTOR:g} times apart"
+        ),
+    ),
+    ConsistencyRule(
+        "operations_have_a_possible_size",
+        "bandwidth_mbps",
+        _size_strain,
+        lambda row: (
+            f"at {_total(row):g} operations/s one would not have from {SMALLEST_IO_BYTES} B to "
+            f"{LARGEST_IO_BYTES >> 20} MiB"
+        ),
+    ),
+    ConsistencyRule(
+        "percentiles_are_in_order",
+        "p95_latency_ms",
+        lambda row: _share(row.p95_latency_ms, _times(ROUNDING, row.p99_latency_ms)),
+        lambda row: f"it is above p99_latency_ms {row.p99_latency_ms:g}",
+    ),
+    ConsistencyRule(
+        "mean_is_near_p99",
+        "avg_latency_ms",
+        lambda row: _share(row.avg_latency_ms, _times(MEAN_FACTOR, row.p99_latency_ms, LATENCY_SLACK_MS)),
+        lambda row: f"it is more than {MEAN_FACTOR:g} times p99_latency_ms {row.p99_latency_ms:g}",
+    ),
+    # Markov's inequality: where a share s of values is at least x, their mean is at least s times x.
+    ConsistencyRule(
+        "p99_is_possible_with_the_mean",
+        "p99_latency_ms",
+        lambda row: _share(row.p99_latency_ms, _times(ROUNDING * 100, row.avg_latency_ms, LATENCY_SLACK_MS)),
+        lambda row: f"no latencies of the mean avg_latency_ms {row.avg_latency_ms:g} have a p99 of 100 times it",
+    ),
+    ConsistencyRule(
+        "p95_is_possible_with_the_mean",
+        "p95_latency_ms",
+        lambda row: _share(row.p95_latency_ms, _times(ROUNDING * 20, row.avg_latency_ms, LATENCY_SLACK_MS)),
+        lambda row: f"no latencies of the mean avg_latency_ms {row.avg_latency_ms:g} have a p95 of 20 times it",
+    ),
+    ConsistencyRule(
+        "littles_law",
+        "queue_depth",
+        _little_strain,
+        lambda row: (
+            f"{_total(row):g} operations/s of avg_latency_ms {row.avg_latency_ms:g} keep {_expected_queue(row):.4g} "
+            f"in flight (Little's law), more than {_little_factor(row):.3g} times apart"
+        ),
+    ),
+    ConsistencyRule(
+        "within_provisioned",
+        "provisioned_iops",
+        lambda row: _share(_total(row), _times(BURST_FACTOR, row.provisioned_iops)),
+        lambda row: f"{_total(row):g} operations/s are more than {BURST_FACTOR:g} times as many",
+    ),
 )

@@ -1,7 +1,7 @@
 """A small, bounded load on one file, for a machine without fio: `python -m local.disk_load FILE SECONDS`.
 
 Reads and writes of 8 KiB at random places, past the page cache where the file system allows it (O_DIRECT), else each write
-is forced to the disk (fsync). The whoever starts it removes the file.
+is forced to the disk (fsync). The file is removed at the end.
 """
 
 from __future__ import annotations
@@ -69,8 +69,11 @@ def exercise(path: Path, seconds: float, *, seed: int = 7) -> int:
 
 def main() -> None:
     path, seconds = Path(sys.argv[1]), float(sys.argv[2])
-    lay_out(path)
-    exercise(path, seconds)
+    try:
+        lay_out(path)
+        exercise(path, seconds)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

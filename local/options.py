@@ -11,12 +11,14 @@ from insights.gate import THRESHOLDS, InvalidThreshold, checked_thresholds
 
 MEASURED_FILE = Path("data/measured.jsonl.gz")
 DEFAULT_INSIGHTS = "measured"
+THIS_HOST = "this-host"
 DEFAULT_DASHBOARD_PORT = 3000
 GATE_VARIABLES = {f"GATE_{name.upper()}": name for name in THRESHOLDS}
 KNOWN = (
     "INSIGHTS",
     "RECORDS",
     "SEED",
+    "WATCH_SECONDS",
     "TUNING_JOBS",
     "TUNING_PARALLEL",
     "DASHBOARD_PORT",
@@ -33,7 +35,8 @@ class InvalidOption(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """insights: "synthetic", or the file whose insights are loaded into the table first."""
+    """insights: "synthetic", or the file whose insights are loaded into the table first. watch_seconds: how long this
+    machine's disks are watched after the training, None for not at all."""
 
     insights: str | Path
     records: int = 10_000
@@ -42,9 +45,12 @@ class RunOptions:
     tuning_jobs: int = 50
     tuning_parallel: int = 5
     dashboard_port: int = DEFAULT_DASHBOARD_PORT
+    watch_seconds: int | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> RunOptions:
+        is_watch = environment.get("INSIGHTS") == THIS_HOST
+        seconds = _whole(environment, "WATCH_SECONDS", default=60, low=5, high=3600)
         jobs = _whole(environment, "TUNING_JOBS", default=50, low=1, high=750)
         return cls(
             insights=_insights(environment.get("INSIGHTS") or DEFAULT_INSIGHTS),
@@ -54,6 +60,7 @@ class RunOptions:
             tuning_jobs=jobs,
             tuning_parallel=_whole(environment, "TUNING_PARALLEL", default=min(5, jobs), low=1, high=10),
             dashboard_port=_whole(environment, "DASHBOARD_PORT", default=DEFAULT_DASHBOARD_PORT, low=1, high=65_535),
+            watch_seconds=seconds if is_watch else None,
         )
 
     def execution_input(self) -> dict[str, Any]:
@@ -69,12 +76,12 @@ class RunOptions:
 def _insights(value: str) -> str | Path:
     if value == "synthetic":
         return value
-    path = MEASURED_FILE if value == "measured" else Path(value)
+    path = MEASURED_FILE if value in ("measured", THIS_HOST) else Path(value)
     if not path.is_file():
         raise InvalidOption(
             "INSIGHTS",
             value,
-            "no such file; give measured, synthetic, or a .jsonl, .json or .csv file (.gz too)",
+            "no such file; give measured, synthetic, this-host, or a .jsonl, .json or .csv file (.gz too)",
         )
     return path
 

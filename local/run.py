@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from collectors.agent import Machine, NoDisks
 from insights.schema import KINDS
 from local.api_client import Answer, SignIn, post
 from local.cloud import LaptopCloud
 from local.dashboard import PageConfig, page_origin
-from local.deploy import App, deploy
+from local.deploy import App, Say, deploy
 from local.execution import Execution, run_execution
 from local.options import RunOptions
 from local.progress import Progress
 from local.report import write_report
+from local.this_host import WatchFailed, described, stored_rows, watch
 from local.tuning_progress import TuningProgress
 
 FURTHER_TRIES = 3
@@ -36,6 +38,7 @@ class RunRecord:
     models: dict[str, Any] = field(default_factory=dict)
     predictions: list[dict[str, Any]] = field(default_factory=list)
     without_token: dict[str, Any] = field(default_factory=dict)
+    watched: dict[str, Any] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +71,8 @@ def run(cloud: LaptopCloud, options: RunOptions, *, build: Path) -> RunRecord:
     """Everything from an empty cloud to two answered predictions; raises RunFailed with one clear sentence."""
     progress = Progress()
     record = RunRecord(steps=progress.steps)
+    if options.watch_seconds is not None:
+        require_disks()
     try:
         with progress.step("start", "starting the laptop cloud on 127.0.0.1"):
             cloud.start()
@@ -84,6 +89,9 @@ def run(cloud: LaptopCloud, options: RunOptions, *, build: Path) -> RunRecord:
         require_success(execution, record.models)
         with progress.step("predict", "asking both routes for a device of the table"):
             predict(cloud, deployment, execution, record)
+        if options.watch_seconds is not None:
+            with progress.step("watch", "watching this machine's own disks"):
+                watch_this_host(cloud, deployment, record, options.watch_seconds, build=build, say=progress.say)
     finally:
         record.write(build / "run.json")
         write_report(cloud, record, build / "report")
@@ -149,6 +157,46 @@ def require_success(execution: Execution, models: Mapping[str, Mapping[str, Any]
             raise RunFailed(
                 f"the {kind} model is {model.get('status', 'missing')}: {model.get('cause', 'no cause given')}"
             )
+
+
+def require_disks() -> None:
+    """Said before anything is deployed; raises RunFailed where there is nothing to watch."""
+    try:
+        Machine().disks()
+    except NoDisks as error:
+        raise RunFailed(f"INSIGHTS=this-host has no disk to watch: {error}; run another INSIGHTS here") from error
+
+
+def watch_this_host(
+    cloud: LaptopCloud, deployment: Deployment, record: RunRecord, seconds: int, *, build: Path, say: Say
+) -> None:
+    """This machine's disks into the table by their collector, and both predictions for each; a disk of too few rows keeps the
+    API's refusal and a note."""
+    table = deployment["IopsData.InsightsTableName"]
+    try:
+        seen = watch(Machine(), table=table, seconds=seconds, environment=cloud.environment(), build=build, say=say)
+    except (NoDisks, WatchFailed) as error:
+        raise RunFailed(f"this machine's disks could not be watched: {error}") from error
+    record.watched = seen
+    url = cloud.reachable_url(deployment["IopsApi.ApiUrl"])
+    sign_in = sign_in_of(cloud, deployment)
+    token = sign_in.user_token(sign_in.new_password())
+    for disk in seen["disks"]:
+        disk["rows"], disk["idle_rows"] = stored_rows(cloud.client("dynamodb"), table, disk["device_id"])
+        body = {"device_id": disk["device_id"]}
+        answers = [_answered(url, f"/api/predict/{kind}", body, token) for kind in KINDS]
+        disk["predictions"] = [answer.as_record() for answer in answers]
+        disk["note"] = _note(answers)
+        say(f"  {described(disk)}")
+
+
+def _note(answers: Sequence[Answer]) -> str | None:
+    """Why a watched disk has no predictions; RunFailed where the API refused it for anything but its few rows."""
+    for answer in answers:
+        if answer.status in (404, 409):
+            return f"not scored: {answer.body['detail']}"
+        require_status(answer, 200)
+    return None
 
 
 def predict(cloud: LaptopCloud, deployment: Deployment, execution: Execution, record: RunRecord) -> None:
@@ -225,8 +273,19 @@ def summary(record: RunRecord, build: Path) -> str:
             f"  POST {answer['route']} {answer['status']} in {answer['milliseconds']:.0f} ms: {brief(answer['body'])}"
         )
     lines.append(f"  without a token: {record.without_token['status']}")
+    lines += _watched_lines(record.watched)
     lines.append(f"report {build / 'report' / 'index.html'}, record {build / 'run.json'}")
     return "\n".join(lines)
+
+
+def _watched_lines(watched: Mapping[str, Any]) -> list[str]:
+    if not watched:
+        return []
+    lines = [f"this machine's disks, watched for {watched['seconds']} s"]
+    for disk in watched["disks"]:
+        lines.append(f"  {described(disk)}")
+        lines += [f"    {brief(answer['body'])}" for answer in disk["predictions"] if answer["status"] == 200]
+    return lines
 
 
 def brief(body: Mapping[str, Any]) -> str:

@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from collectors.agent import Machine
-from collectors.diskstats import SYS_BLOCK
 from local import disk_load
 
 INTERVAL_SECONDS: Final = 1
-LOAD_MARGIN_SECONDS: Final = 10
-"""How much longer the load would go on than the watch, whose end it is ended at; so that no row is of a load that has left."""
+MARGIN_SECONDS: Final = 10
+"""How much longer load and agent would go on by themselves: they are ended, unless whoever should do it was killed."""
 END_SECONDS: Final = 60
 SYS_DEV_BLOCK: Final = Path("/sys/dev/block")
 Say = Callable[[str], None]
@@ -58,7 +57,7 @@ class Load:
             *("fio", "--name=this-host", f"--filename={file}", f"--size={disk_load.FILE_BYTES}"),
             *("--rw=randrw", f"--bs={disk_load.BLOCK_BYTES}", "--ioengine=psync", "--time_based"),
             f"--rate_iops={disk_load.READS_PER_SECOND},{disk_load.WRITES_PER_SECOND}",
-            *(f"--runtime={seconds:.0f}", "--direct=1" if direct else "--fsync=1", "--output=/dev/null"),
+            *(f"--runtime={seconds:.0f}", "--direct=1" if direct else "--fsync=1", "--unlink=1", "--output=/dev/null"),
         ]
 
     def sentence(self) -> str:
@@ -87,14 +86,16 @@ def _whole_disks_below(entry: Path) -> Iterator[str]:
         yield folder.name.replace("!", "/")
 
 
-def watch(machine: Machine, *, table: str, seconds: float, environment: Mapping[str, str], build: Path, say: Say) -> dict[str, Any]:
+def watch(
+    machine: Machine, *, table: str, seconds: float, environment: Mapping[str, str], build: Path, say: Say
+) -> dict[str, Any]:
     """Watch for so many seconds; what build/run.json says of it, without the predictions. Raises NoDisks, WatchFailed."""
     disks = machine.disks()
     load = Load.chosen(build, disks)
     say(f"watching {', '.join(disks)} every {INTERVAL_SECONDS} s for {seconds:g} s, under {load.sentence()}")
     quarantine = build / "watch-quarantine.jsonl"
     quarantine.unlink(missing_ok=True)
-    with loaded(load, seconds + LOAD_MARGIN_SECONDS):
+    with loaded(load, seconds + MARGIN_SECONDS):
         account = watched(disks, table=table, seconds=seconds, environment=environment, quarantine=quarantine)
     say(f"  {account}")
     refused = quarantine.read_text().count("\n") if quarantine.exists() else 0
@@ -105,12 +106,22 @@ def watch(machine: Machine, *, table: str, seconds: float, environment: Mapping[
         "load": {"by": load.by, "folder": str(load.folder), "disks": list(load.disks)},
         "refused": refused,
         "quarantine": str(quarantine) if refused else None,
-        "disks": [{"disk": disk, "device_id": f"{socket.gethostname()}/{disk}"} for disk in disks],
+        "disks": [
+            {
+                "disk": disk,
+                "device_id": f"{socket.gethostname()}/{disk}",
+                "rows": 0,
+                "idle_rows": 0,
+                "predictions": [],
+                "note": None,
+            }
+            for disk in disks
+        ],
     }
 
 
 @contextlib.contextmanager
-def loaded(load: Load, seconds: float) -> Iterator[None]:
+def loaded(load: Load, seconds: float) -> Iterator[subprocess.Popen[str]]:
     """The load goes on within the block, `seconds` at most; the file is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="watch-", dir=load.folder) as folder:
         process = subprocess.Popen(
@@ -121,7 +132,7 @@ def loaded(load: Load, seconds: float) -> Iterator[None]:
             text=True,
         )
         try:
-            yield
+            yield process
             if process.poll() not in (None, 0):
                 said = process.stderr.read().strip() if process.stderr else ""
                 raise WatchFailed(f"{load.by} ended early with code {process.returncode}: {said[-300:]}")
@@ -135,7 +146,8 @@ def watched(
     """Run the agent as on any host, end it with SIGTERM after so many seconds; its account of what it wrote."""
     command = [
         *(sys.executable, "-m", "collectors", "diskstats", "--interval", str(INTERVAL_SECONDS)),
-        *("--table", table, "--quarantine", str(quarantine), "--devices", *disks),
+        *("--table", table, "--quarantine", str(quarantine), "--seconds", str(seconds + MARGIN_SECONDS)),
+        *("--devices", *disks),
     ]
     agent = subprocess.Popen(
         command,
@@ -147,8 +159,7 @@ def watched(
         text=True,
     )
     try:
-        assert agent.stdout is not None  # noqa: S101 - it is a pipe
-        began = agent.stdout.readline()
+        began = agent.stdout.readline() if agent.stdout else ""
         if began.startswith("watching "):
             threading.Event().wait(seconds)
         agent.terminate()
@@ -189,6 +200,3 @@ def described(disk: Mapping[str, Any]) -> str:
     """One watched disk in a line, for people."""
     rows = f"{disk['device_id']}: {disk['rows']} rows, {disk['idle_rows']} of them idle"
     return f"{rows}; {disk['note']}" if disk.get("note") else rows
-
-
-__all__ = ["SYS_BLOCK", "Load", "WatchFailed", "described", "disks_of", "loaded", "stored_rows", "watch", "watched"]

@@ -35,7 +35,7 @@ MISTAKES: list[tuple[str, dict[str, Any]]] = [
     ("operations_have_a_possible_size", {"bandwidth_mbps": 40.0, "read_iops": 0.0, "write_iops": 0.0}),
     ("percentiles_are_in_order", {"p95_latency_ms": 10.0}),
     ("mean_is_near_p99", {"p95_latency_ms": 0.005, "p99_latency_ms": 0.009}),
-    ("p99_is_possible_with_the_mean", {"avg_latency_ms": 0.08, "queue_depth": None}),
+    ("p99_is_possible_with_the_mean", {"avg_latency_ms": 0.05, "queue_depth": None}),
     ("p95_is_possible_with_the_mean", {"p95_latency_ms": 45.0, "p99_latency_ms": None}),
     ("littles_law", {"avg_latency_ms": 2000.0, "p99_latency_ms": None, "p95_latency_ms": None}),
     ("littles_law", {"avg_latency_ms": 0.002, "p99_latency_ms": None, "p95_latency_ms": None, "queue_depth": 1.2}),
