@@ -71,13 +71,14 @@ class DiskWatch:
     def intervals(self, stop: threading.Event, *, count: int | None = None) -> Iterator[Sequence[Insight]]:
         """Each complete interval's rows, until `stop` is set or `count` intervals are over.
 
-        Ticks keep to the first reading's beat. One that comes late, or was slept through, ends a longer interval.
+        Ticks keep to the first reading's beat. One that comes late, or was slept through, ends a longer interval; the beat
+        after it is left out where it is nearer than half an interval, of which a row's window would be cut short.
         """
         before = self.machine.read()
         started, told = before.elapsed_seconds, 0
         while count is None or told < count:
             passed = (self.machine.elapsed_seconds() - started) / self.interval_seconds
-            due = started + (math.floor(passed) + 1) * self.interval_seconds
+            due = started + (math.floor(passed + 0.5) + 1) * self.interval_seconds
             if stop.wait(max(0.0, due - self.machine.elapsed_seconds())):
                 return
             after = self.machine.read()

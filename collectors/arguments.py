@@ -28,7 +28,8 @@ def parser() -> argparse.ArgumentParser:
         if name != "files":
             _add_facts(source, host=socket.gethostname() if name == "diskstats" else "")
         if name != "diskstats":
-            source.add_argument("files", nargs="+", type=Path, metavar="FILE", help="- is the standard input")
+            about = "- is the standard input" if name in {"iostat", "sar"} else None
+            source.add_argument("files", nargs="+", type=Path, metavar="FILE", help=about)
         OWN_ARGUMENTS[name](source)
     return made
 

@@ -286,9 +286,8 @@ def _header(line: str, source: str, foreign: Collection[str] | None) -> tuple[li
         if len(columns) > 1 and set(columns) & set(known):
             break
     else:
-        raise UnreadableFile(
-            source, f"it begins with {line.strip()[:60]!r}, neither JSON nor a header of known columns"
-        )
+        reason = f"it begins with {line.strip()[:60]!r}, neither JSON nor a header of known columns"
+        raise UnreadableFile(source, reason, _ACCEPTED if foreign is None else "name its columns in a mapping")
     remedy = f"the columns are {', '.join(known)} (any order)"
     for name in columns:
         if columns.count(name) > 1:

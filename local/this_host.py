@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,9 +158,10 @@ def watched(
         text=True,
     )
     try:
-        began = agent.stdout.readline() if agent.stdout else ""
-        if began.startswith("watching "):
-            threading.Event().wait(seconds)
+        began = _begun(agent)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            agent.wait(seconds)
+            raise WatchFailed(f"the agent ended early with code {agent.returncode}: {(began + _rest(agent))[-300:]}")
         agent.terminate()
         said = agent.communicate(timeout=END_SECONDS)[0].strip()
     except subprocess.TimeoutExpired as error:
@@ -169,8 +169,22 @@ def watched(
     finally:
         _ended(agent)
     if agent.returncode not in (0, 3):
-        raise WatchFailed(f"the agent ended with code {agent.returncode}: {(began + said)[-300:]}")
+        raise WatchFailed(f"the agent ended with code {agent.returncode}: {said[-300:]}")
     return said.splitlines()[-1]
+
+
+def _begun(agent: subprocess.Popen[str]) -> str:
+    """What it said until it watches, or ended."""
+    said = ""
+    for line in agent.stdout or ():
+        said += line
+        if line.startswith("watching "):
+            break
+    return said
+
+
+def _rest(agent: subprocess.Popen[str]) -> str:
+    return agent.stdout.read() if agent.stdout else ""
 
 
 def _ended(process: subprocess.Popen[str]) -> None:

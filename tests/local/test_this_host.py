@@ -123,18 +123,12 @@ def test_the_load_is_ended_with_its_block_and_its_file_is_gone(tmp_path: Path, m
 
 
 @pytest.mark.skipif(not PROC_DISKSTATS.exists(), reason="only Linux has /proc/diskstats")
-def test_an_agent_that_cannot_write_is_told_with_its_own_words(tmp_path: Path):
-    nowhere = {
-        **os.environ,
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    device = next(iter(Machine().read().devices))
-    with pytest.raises(WatchFailed, match=r"(?s)code 1.*NOT written"):
-        watched([device], table="t", seconds=1.2, environment=nowhere, quarantine=tmp_path / "q.jsonl")
+def test_an_agent_that_cannot_begin_is_told_with_its_own_words(tmp_path: Path):
+    nowhere = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    nowhere |= {"AWS_CONFIG_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}
+
+    with pytest.raises(WatchFailed, match=r"early with code 1.*specify a region"):
+        watched(["sda"], table="t", seconds=60, environment=nowhere, quarantine=tmp_path / "q.jsonl")
 
 
 def record_of(**disk: Any) -> RunRecord:
