@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from collectors.agent import Machine, NoDisks
 from insights.schema import timestamp_text
 from local.api_client import USERNAME, get, post
 from local.cloud import LaptopCloud
@@ -27,7 +28,7 @@ from local.deploy import deploy, destroy
 from local.execution import Execution, run_execution
 from local.permissions import audit
 from local.processes import free_port, port_is_taken
-from local.run import Deployment, RunRecord, sign_in_of
+from local.run import Deployment, RunRecord, sign_in_of, watch_this_host
 from tests.e2e.left_behind import processes_left
 from tests.local.watching import Metrics, patiently
 
@@ -451,6 +452,32 @@ def test_a_version_has_its_card_and_its_lineage_is_retired_and_comes_back(
     after = sagemaker.describe_model_package(ModelPackageName=restored["model_package_arn"])
     for member in ("CustomerMetadataProperties", "ModelCard", "InferenceSpecification", "ModelMetrics"):
         assert after[member] == before[member]
+
+
+def has_disks() -> bool:
+    try:
+        return bool(Machine().disks())
+    except NoDisks:
+        return False
+
+
+@pytest.mark.skipif(not has_disks(), reason="there are no whole disks to watch here")
+def test_this_machines_disks_are_watched_into_the_table_and_scored(
+    record: RunRecord, cloud: LaptopCloud, deployment: Deployment, build: Path
+):
+    """As INSIGHTS=this-host does after its training; three rows are the fewest that a device is scored by."""
+    seen, said = RunRecord(steps=record.steps), list[str]()
+
+    watch_this_host(cloud, deployment, seen, 5, build=build, say=said.append)
+
+    jsonschema.validate(
+        vars(replace(record, watched=seen.watched)), json.loads(Path("docs/run.schema.json").read_text())
+    )
+    assert [disk["disk"] for disk in seen.watched["disks"]] == Machine().disks()
+    for disk in seen.watched["disks"]:
+        assert (disk["rows"] >= 3, disk["note"]) == (True, None), said
+        assert [answer["body"]["device_id"] for answer in disk["predictions"]] == [disk["device_id"]] * 2
+    assert list(build.glob("watch-*")) == []
 
 
 @pytest.fixture(scope="module")
