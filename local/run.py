@@ -23,6 +23,7 @@ from local.this_host import WatchFailed, described, stored_rows, watch
 from local.tuning_progress import TuningProgress
 
 FURTHER_TRIES = 3
+CAUTION = "the kernel counts no percentiles, which the sample always has: a demonstration, no verdict"
 
 
 class RunFailed(RuntimeError):
@@ -90,7 +91,7 @@ def run(cloud: LaptopCloud, options: RunOptions, *, build: Path) -> RunRecord:
         with progress.step("predict", "asking both routes for a device of the table"):
             predict(cloud, deployment, execution, record)
         if options.watch_seconds is not None:
-            with progress.step("watch", "watching this machine's own disks"):
+            with progress.step("watch", "this machine's own disks"):
                 watch_this_host(cloud, deployment, record, options.watch_seconds, build=build, say=progress.say)
     finally:
         record.write(build / "run.json")
@@ -281,7 +282,7 @@ def summary(record: RunRecord, build: Path) -> str:
 def _watched_lines(watched: Mapping[str, Any]) -> list[str]:
     if not watched:
         return []
-    lines = [f"this machine's disks, watched for {watched['seconds']} s"]
+    lines = [f"this machine's disks, watched for {watched['seconds']} s ({CAUTION})"]
     for disk in watched["disks"]:
         lines.append(f"  {described(disk)}")
         lines += [f"    {brief(answer['body'])}" for answer in disk["predictions"] if answer["status"] == 200]
