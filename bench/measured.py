@@ -20,7 +20,7 @@ from bench.material.fleets import fleet, splits_of, whole
 from bench.material.table import keep, show
 from bench.material.tuned import silent, tuned
 from insights.preprocessing import Preprocessing
-from training_container.engineer import engineer
+from training_container.engineer import Source, engineer
 from training_container.evaluation.bootstrap import DeviceBootstrap
 from training_container.evaluation.evaluate import evaluate
 from training_container.evaluation.judge_performance import Forecast, judge_performance
@@ -68,7 +68,7 @@ def reports(path: Path, folder: Path) -> Iterator[Path]:
     """The evaluation's own report of each kind, trained on the set's other devices and on the synthetic fleet."""
     with tempfile.TemporaryDirectory() as scratch:
         features = Path(scratch) / "features"
-        engineer(path, features)
+        engineer(Source(path), features)
         for trained, splits in (("itself", splits_of(features)), ("synthetic", splits_of(fleet(10_000, SEED)))):
             for kind in KINDS:
                 model, output = Path(scratch) / f"{trained}-{kind}", folder / f"trained-on-{trained}-{kind}"
@@ -80,7 +80,7 @@ def reports(path: Path, folder: Path) -> Iterator[Path]:
 
 def engineered(path: Path) -> Split:
     with tempfile.TemporaryDirectory() as folder:
-        engineer(path, Path(folder))
+        engineer(Source(path), Path(folder))
         return whole(splits_of(Path(folder)))
 
 

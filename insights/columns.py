@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from insights.schema import LABEL_SOURCES, RISK_LEVELS, WORKLOAD_TYPES, Insight, timestamp_text
+from insights.schema import CSV_COLUMNS, LABEL_SOURCES, RISK_LEVELS, WORKLOAD_TYPES, Insight
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -20,10 +20,10 @@ Int32s = npt.NDArray[np.int32]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CODED: Final = (
-    ("risk", attrgetter("risk_level"), RISK_LEVELS),
-    ("label_source", attrgetter("label_source"), LABEL_SOURCES),
-    ("workload_type", attrgetter("workload_type"), WORKLOAD_TYPES),
-    ("is_anomaly", attrgetter("is_anomaly"), (False, True)),
+    ("risk", RISK_LEVELS),
+    ("label_source", LABEL_SOURCES),
+    ("workload_type", WORKLOAD_TYPES),
+    ("is_anomaly", (False, True)),
 )
 
 _FIELD_OF: Final = {"risk": "risk_level"}
@@ -69,16 +69,30 @@ class InsightColumns:
     def from_insights(cls, insights: Iterable[Insight]) -> Self:
         """Columns of insights in any order, of any number of devices, none included."""
         rows = insights if isinstance(insights, Sequence) else list(insights)
-        devices, device = _codes([row.device_id for row in rows])
-        classes, device_class = _codes([row.device_class for row in rows])
-        columns: dict[str, Any] = {name: _numbers(rows, name) for name in NUMBER_COLUMNS}
-        for name, get, choices in _CODED:
+        values: dict[str, Sequence[Any]] = {name: list(map(attrgetter(name), rows)) for name in _VALUES}
+        seconds = [(moment - _EPOCH).total_seconds() for moment in map(attrgetter("timestamp"), rows)]
+        return cls.from_values(values, np.array(seconds, np.float64))
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Sequence[Any]], time_seconds: Floats) -> Self:
+        """Columns of the fields of insights by name, a value a row and None for null, beside the rows' times."""
+        devices, device = _codes(values["device_id"])
+        classes, device_class = _codes(values["device_class"])
+        columns: dict[str, Any] = {name: np.array(values[name], np.float64) for name in NUMBER_COLUMNS}
+        for name, choices in _CODED:
             code = {choice: index for index, choice in enumerate(choices)}
-            columns[name] = np.array([code.get(get(row), -1) for row in rows], np.int8)
-        columns["score"] = _numbers(rows, "performance_score")
-        columns["time_seconds"] = np.array([(row.timestamp - _EPOCH).total_seconds() for row in rows], np.float64)
-        columns["alert"] = np.array([row.alert for row in rows], np.bool_)
-        table = cls(devices=devices, device=device, device_classes=classes, device_class=device_class, **columns)
+            codes = [code.get(value, -1) for value in values[_FIELD_OF.get(name, name)]]
+            columns[name] = np.array(codes, np.int8)
+        columns["score"] = np.array(values["performance_score"], np.float64)
+        columns["alert"] = np.array(values["alert"], np.bool_)
+        table = cls(
+            devices=devices,
+            device=device,
+            device_classes=classes,
+            device_class=device_class,
+            time_seconds=time_seconds,
+            **columns,
+        )
         return table._sorted()
 
     @classmethod
@@ -111,7 +125,7 @@ class InsightColumns:
     def insights(self) -> Iterator[Insight]:
         """The rows as insights; the inverse of from_insights."""
         values: dict[str, list[Any]] = {name: _or_none(getattr(self, name)) for name in NUMBER_COLUMNS}
-        for name, _, choices in _CODED:
+        for name, choices in _CODED:
             values[_FIELD_OF.get(name, name)] = [(*choices, None)[code] for code in getattr(self, name).tolist()]
         values["device_id"] = self.device_ids()
         values["timestamp"] = [_EPOCH + timedelta(milliseconds=round(1000 * s)) for s in self.time_seconds.tolist()]
@@ -126,7 +140,7 @@ class InsightColumns:
 
     def timestamps(self) -> list[str]:
         """The timestamp of every row in the wire's form."""
-        return [timestamp_text(datetime.fromtimestamp(second, UTC)) for second in self.time_seconds.tolist()]
+        return timestamp_texts(self.time_seconds)
 
     def _sorted(self) -> Self:
         order = np.lexsort((self.time_seconds, self.device))  # stable: duplicates stay in the order given
@@ -142,8 +156,14 @@ ARRAY_COLUMNS: Final = tuple(
 NUMBER_COLUMNS: Final = ARRAY_COLUMNS[2 : ARRAY_COLUMNS.index("device_class")]
 
 
-def _numbers(rows: Sequence[Insight], name: str) -> Floats:
-    return np.array(list(map(attrgetter(name), rows)), np.float64)  # None becomes NaN
+_VALUES: Final = tuple(name for name in CSV_COLUMNS if name != "timestamp")
+
+
+def timestamp_texts(time_seconds: Floats) -> list[str]:
+    """Each time in the wire's form, to the millisecond: schema.timestamp_text of many."""
+    moments = np.round(1000 * time_seconds).astype("datetime64[ms]")
+    texts: list[str] = np.char.add(np.datetime_as_string(moments), "Z").tolist()
+    return texts
 
 
 def _or_none(values: Floats) -> list[float | None]:

@@ -4,7 +4,7 @@ both fitted on the training split only. XGBoost takes NaN as it is and needs nei
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -28,14 +28,13 @@ class Preprocessing:
     @classmethod
     def fit(cls, X: Floats) -> Self:
         """From the training rows, shape (n, 25); ValueError without rows. Infinite values are a caller's bug."""
-        values = _checked(X)
-        if len(values) == 0:
-            raise ValueError("no training rows: medians and scales need at least one")
-        known = (column[~np.isnan(column)] for column in values.T)
-        median = np.array([np.median(column) if len(column) else 0.0 for column in known])
-        mean = _sum(values, lambda rows: _filled(rows, median)) / len(values)
-        deviation = np.sqrt(_sum(values, lambda rows: (_filled(rows, median) - mean) ** 2) / len(values))
-        return cls(median, mean, np.where(deviation > 0.0, deviation, 1.0))
+        return cls.fit_columns(_checked(X).T)
+
+    @classmethod
+    def fit_columns(cls, columns: Iterable[Floats]) -> Self:
+        """The same from one array of values a feature, in the table's order, so that a single one is in memory."""
+        fitted = np.array([_fitted(_finite(column, name)) for name, column in _named(columns)])
+        return cls(*np.ascontiguousarray(fitted.T))
 
     def transform(self, X: Floats) -> Floats:
         """Complete, scaled rows, shape (n, 25)."""
@@ -60,22 +59,42 @@ class Preprocessing:
         return cls(*(np.array(mapping[name], np.float64) for name in ("median", "mean", "deviation")))
 
 
-def _filled(rows: Floats, median: Floats) -> Floats:
+def _filled(rows: Floats, median: Floats | float) -> Floats:
     return np.where(np.isnan(rows), median, rows)
 
 
-def _sum(X: Floats, term: Callable[[Floats], Floats]) -> Floats:
-    """Of the terms of all rows, a block in memory at a time; adds row by row as numpy does over the first axis."""
-    total = np.zeros(X.shape[1])
-    for begin in range(0, len(X), _BLOCK_ROWS):
-        total = np.concatenate([total[np.newaxis], term(X[begin : begin + _BLOCK_ROWS])]).sum(axis=0)
+def _fitted(values: Floats) -> tuple[float, float, float]:
+    """Median, mean and deviation of one feature."""
+    if len(values) == 0:
+        raise ValueError("no training rows: medians and scales need at least one")
+    known = values[~np.isnan(values)]
+    median = float(np.median(known)) if len(known) else 0.0
+    filled = _filled(values, median)
+    mean = _sum(filled) / len(values)
+    deviation = math.sqrt(_sum((filled - mean) ** 2) / len(values))
+    return median, mean, deviation if deviation > 0.0 else 1.0
+
+
+def _sum(terms: Floats) -> float:
+    """Row after row, so that it depends neither on the layout of the rows nor on how many are summed at once."""
+    total = 0.0
+    for begin in range(0, len(terms), _BLOCK_ROWS):
+        total = float(np.cumsum(np.concatenate([[total], terms[begin : begin + _BLOCK_ROWS]]))[-1])
     return total
 
 
 def feature_statistics(X: Floats) -> dict[str, dict[str, float | int | None]]:
     """Per feature: count (known), missing, mean, std, minimum, maximum, quantiles (p01 ...); None without values."""
-    values = _checked(X)
-    return {name: _statistics(values[:, column]) for column, name in enumerate(FEATURE_NAMES)}
+    return column_statistics(_checked(X).T)
+
+
+def column_statistics(columns: Iterable[Floats]) -> dict[str, dict[str, float | int | None]]:
+    """The same from one array of values a feature, in the table's order."""
+    return {name: _statistics(_finite(column, name)) for name, column in _named(columns)}
+
+
+def _named(columns: Iterable[Floats]) -> Iterator[tuple[str, Floats]]:
+    return zip(FEATURE_NAMES, columns, strict=True)
 
 
 def _statistics(values: Floats) -> dict[str, float | int | None]:
@@ -93,7 +112,12 @@ def _checked(X: Floats) -> Floats:
     values = np.asarray(X, np.float64)
     if values.ndim != 2 or values.shape[1] != len(FEATURE_NAMES):
         raise ValueError(f"features have the shape {values.shape}, but (rows, {len(FEATURE_NAMES)}) is needed")
+    for name, column in zip(FEATURE_NAMES, values.T, strict=True):
+        _finite(column, name)
+    return values
+
+
+def _finite(values: Floats, name: str) -> Floats:
     if np.isinf(values).any():
-        column = int(np.flatnonzero(np.isinf(values).any(axis=0))[0])
-        raise ValueError(f"feature {FEATURE_NAMES[column]} is infinite in a row; missing values are NaN ({math.nan})")
+        raise ValueError(f"feature {name} is infinite in a row; missing values are NaN ({math.nan})")
     return values

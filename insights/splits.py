@@ -45,15 +45,19 @@ def group_of(device_id: str) -> str:
     return device_id.rpartition("/")[0] or device_id
 
 
-def worst_levels(columns: InsightColumns, risk: Int8s) -> dict[str, int]:
-    """Each group's worst label, -1 where none of its rows has one; groups without rows do not occur."""
-    worst = np.full(len(columns.devices), -2, np.int8)
+def worst_of_devices(columns: InsightColumns, risk: Int8s) -> Int8s:
+    """Each device's worst label, -1 where none of its rows has one."""
+    worst = np.full(len(columns.devices), -1, np.int8)
     np.maximum.at(worst, columns.device, risk)
+    return worst
+
+
+def worst_of_groups(devices: Sequence[str], worst: Int8s) -> dict[str, int]:
+    """Each group's worst label by its devices', in the order of the devices."""
     groups: dict[str, int] = {}
-    for device_id, level in zip(columns.devices, worst.tolist(), strict=True):
-        if level > -2:
-            group = group_of(device_id)
-            groups[group] = max(groups.get(group, -1), level)
+    for device_id, level in zip(devices, worst.tolist(), strict=True):
+        group = group_of(device_id)
+        groups[group] = max(groups.get(group, -1), level)
     return groups
 
 
@@ -151,9 +155,3 @@ def _fill_empty(groups: Mapping[str, int], assigned: dict[str, str], known: Mapp
                 "given; add devices, or start the memory of splits anew (a live model may then have seen test rows)"
             )
         assigned[max(free)[1]] = split
-
-
-def rows_of(columns: InsightColumns, splits: Mapping[str, str]) -> npt.NDArray[np.str_]:
-    """The split of every row by its device's group."""
-    names: Sequence[str] = [splits.get(group_of(device_id), "") for device_id in columns.devices]
-    return np.array(names, "<U11")[columns.device] if len(columns) else np.empty(0, "<U11")

@@ -1,4 +1,4 @@
-"""The image's entry point: `python -m training_container generate|engineer|train|evaluate|serve|watch`.
+"""The image's entry point: `python -m training_container generate|engineer|merge|train|evaluate|serve|watch`.
 
 Without paths a command works on the SageMaker contract's; slow libraries are imported by the command that needs them.
 """
@@ -9,12 +9,15 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from insights.schema import KINDS
 from training_container.errors import UnusableInput
 from training_container.hyperparameters import FIXED, TUNED
 from training_container.sagemaker_contract import ContainerPaths, cores, run_contained
+
+if TYPE_CHECKING:
+    from training_container.merge import Choices
 
 MOST_WORKERS = 256
 
@@ -40,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_generate(commands)
     _add_engineer(commands)
+    _add_merge(commands)
     _add_train(commands)
     _add_evaluate(commands)
     _add_watch(commands)
@@ -70,13 +74,39 @@ def _add_generate(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _add_engineer(commands: argparse._SubParsersAction[_Parser]) -> None:
     engineer = commands.add_parser("engineer", help="insights to features, labels and splits")
     engineer.add_argument("--input", type=Path, help="a file of insights, or a folder of them")
-    engineer.add_argument("--previous", type=Path, help="folder with the splits.json of an earlier run")
-    engineer.add_argument("--output", type=Path)
-    engineer.add_argument("--format", choices=("csv", "parquet"), default="csv")
-    engineer.add_argument("--split", choices=("device", "time"), default="device")
+    engineer.add_argument("--output", type=Path, help="of one instance the features, of several the shards for merge")
     engineer.add_argument("--labels", choices=("given", "hindsight"), default="given")
-    engineer.add_argument("--seed", type=int, default=7)
+    engineer.add_argument("--instance", type=int, help="which of several this is, from 0; SageMaker says it itself")
+    engineer.add_argument("--instances", type=int, help="that share an export's objects; each needs its manifest")
+    engineer.add_argument("--manifest", type=Path, help="folder with the export's manifest.json, if not in the input")
+    engineer.add_argument("--oracle", type=Path, help="folder with the generator's oracle.npz, if not in the input")
+    _add_choices(engineer)
     engineer.set_defaults(command=_engineer)
+
+
+def _add_merge(commands: argparse._SubParsersAction[_Parser]) -> None:
+    merge = commands.add_parser("merge", help="the features of one run from the shards of several instances")
+    merge.add_argument("--input", type=Path, help="folder with every instance's shard")
+    merge.add_argument("--output", type=Path)
+    _add_choices(merge)
+    merge.set_defaults(command=_merge)
+
+
+def _add_choices(command: argparse.ArgumentParser) -> None:
+    """What the features folder shall be: whoever writes it needs them, an instance that writes a shard does not."""
+    command.add_argument("--previous", type=Path, help="folder with the splits.json of an earlier run")
+    command.add_argument("--tables", "--format", choices=("csv", "parquet", "none"), default="csv")
+    command.add_argument("--split", choices=("device", "time"), default="device")
+    command.add_argument("--seed", type=int, default=7)
+    command.add_argument(
+        "--train-parts", type=_positive, default=1, help="files of the training split, of whole devices"
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
 
 
 def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -127,16 +157,46 @@ def _generate(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
 
 
 def _engineer(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
-    from training_container.engineer import engineer
+    from training_container.engineer import Place, Source, engineer, engineer_shard
 
-    engineer(
-        arguments.input or paths.processing_input("raw"),
-        arguments.output or paths.processing_output("features"),
+    source = Source(
+        insights=arguments.input or paths.processing_input("raw"),
+        manifest=arguments.manifest or paths.processing_input("manifest"),
+        oracle=arguments.oracle or paths.processing_input("oracle"),
+        labels=arguments.labels,
+    )
+    place = _place(arguments, paths)
+    if place[1] == 1:
+        engineer(source, arguments.output or paths.processing_output("features"), _choices(arguments, paths))
+    else:
+        engineer_shard(source, arguments.output or paths.processing_output("features"), Place(*place))
+
+
+def _place(arguments: argparse.Namespace, paths: ContainerPaths) -> tuple[int, int]:
+    if arguments.instances is None and arguments.instance is None:
+        return paths.processing_place()
+    index, count = arguments.instance or 0, arguments.instances or 1
+    if not 0 <= index < count:
+        raise UnusableInput(f"--instance {index} of --instances {count} does not exist; they count from 0")
+    return index, count
+
+
+def _merge(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
+    from training_container.merge import merge
+
+    shards, output = paths.processing_input("shards"), paths.processing_output("features")
+    merge(arguments.input or shards, arguments.output or output, _choices(arguments, paths))
+
+
+def _choices(arguments: argparse.Namespace, paths: ContainerPaths) -> Choices:
+    from training_container.merge import Choices
+
+    return Choices(
         previous=arguments.previous or paths.processing_input("previous"),
         split=arguments.split,
-        labels=arguments.labels,
-        table_format=arguments.format,
         seed=arguments.seed,
+        tables=arguments.tables,
+        train_parts=arguments.train_parts,
     )
 
 

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+
+class StoredArray(NamedTuple):
+    """Rows in a file, without any header."""
+
+    path: Path
+    dtype: np.dtype[Any]
+    row_shape: tuple[int, ...]
+
+    @property
+    def row_bytes(self) -> int:
+        return self.dtype.itemsize * int(np.prod(self.row_shape, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return self.path.stat().st_size // self.row_bytes
 
 
 class GrowingArrays:
@@ -22,11 +37,12 @@ class GrowingArrays:
         with (self._folder / name).open("ab") as file:
             file.write(np.ascontiguousarray(rows).data)
 
+    def stored(self, name: str) -> StoredArray:
+        """Where all rows so far are."""
+        return StoredArray(self._folder / name, *self._kinds[name])
+
     def read(self, name: str) -> npt.NDArray[Any]:
-        """All rows so far, as a view of the file."""
+        """All rows so far, in memory."""
         dtype, shape = self._kinds[name]
-        path = self._folder / name
-        if path.stat().st_size == 0:  # which no system maps
-            return np.empty((0, *shape), dtype)
-        flat: npt.NDArray[Any] = np.memmap(path, dtype, "r")
+        flat: npt.NDArray[Any] = np.fromfile(self._folder / name, dtype)
         return flat.reshape(-1, *shape)

@@ -49,6 +49,15 @@ class ContainerPaths:
     def processing_output(self, name: str) -> Path:
         return self.root / "processing" / "output" / name
 
+    def processing_place(self) -> tuple[int, int]:
+        """Which instance of a processing job this is, and of how many; 0 of 1 by hand."""
+        path = self.root / "config" / "resourceconfig.json"
+        if not path.is_file():
+            return 0, 1
+        resources = read_json(path)
+        hosts = sorted(resources["hosts"])
+        return hosts.index(resources["current_host"]), len(hosts)
+
     def hyperparameters(self) -> dict[str, str]:
         """All values are strings in the API; an absent file is an empty set."""
         path = self.root / "input" / "config" / "hyperparameters.json"

@@ -10,8 +10,9 @@ import insights
 import training_container
 from insights.generator import GOOD
 from insights.splits import SPLITS
-from training_container.engineer import engineer
+from training_container.engineer import Source, engineer
 from training_container.generate import generate_files
+from training_container.merge import Choices
 from training_container.split_file import Split
 
 KEPT = Path("build/bench/fleets")
@@ -24,7 +25,7 @@ def fleet(records: int, seed: int, *, futures: int = 0, split: str = "device") -
         generate_files(
             records=records, seed=seed, output=folder / "raw", by_hand=False, collector=GOOD, futures=futures
         )
-        engineer(folder / "raw", folder / "features", split=split)
+        engineer(Source(folder / "raw"), folder / "features", Choices(split=split))
     return folder / "features"
 
 

@@ -13,7 +13,7 @@ from insights.fleet_statistics import FleetStatistics
 from insights.generator import REALISTIC, Collector, generate, generate_cohorts
 from insights.labels import label, persistence
 from insights.schema import RISK_LEVELS, Insight
-from insights.splits import SPLITS, assign_splits, rows_of, worst_levels
+from insights.splits import SPLITS, assign_splits, group_of, worst_of_devices, worst_of_groups
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,9 @@ def test_unlabelled_rows_are_whole_stretches(fleet: list[Insight]) -> None:
 
 def test_every_split_sees_every_level(fleet: list[Insight]) -> None:
     columns = InsightColumns.from_insights(fleet)
-    split = rows_of(columns, assign_splits(worst_levels(columns, columns.risk), seed=7))
+    worst = worst_of_groups(columns.devices, worst_of_devices(columns, columns.risk))
+    splits = assign_splits(worst, seed=7)
+    split = np.array([splits[group_of(device)] for device in columns.device_ids()])
     for name in SPLITS:
         assert set(columns.risk[split == name].tolist()) == {-1, 0, 1, 2, 3}
 

@@ -12,8 +12,8 @@ from insights.splits import (
     assign_by_time,
     assign_splits,
     group_of,
-    rows_of,
-    worst_levels,
+    worst_of_devices,
+    worst_of_groups,
 )
 from tests.insights.insight_strategies import row
 
@@ -102,16 +102,9 @@ def test_another_seed_gives_another_split() -> None:
 
 def test_the_worst_label_of_a_groups_rows_is_its_level() -> None:
     columns = InsightColumns.from_insights([row(i, device) for device in ("h/a", "h/b", "x", "y") for i in range(2)])
-    risk = np.array([0, 1, -1, 2, -1, -1, 0, 0], np.int8)
-    assert worst_levels(columns, risk) == {"h": 2, "x": -1, "y": 0}
-    kept = columns.device != 3
-    assert worst_levels(columns.take(kept), risk[kept]) == {"h": 2, "x": -1}
-
-
-def test_rows_follow_their_group() -> None:
-    columns = InsightColumns.from_insights([row(0, device) for device in ("h/a", "h/b", "x")])
-    assert rows_of(columns, {"h": "test", "x": "train"}).tolist() == ["test", "test", "train"]
-    assert len(rows_of(InsightColumns.from_insights([]), {})) == 0
+    worst = worst_of_devices(columns, np.array([0, 1, -1, 2, -1, -1, 0, 0], np.int8))
+    assert worst.tolist() == [1, 2, -1, 0]
+    assert worst_of_groups(columns.devices, worst) == {"h": 2, "x": -1, "y": 0}
 
 
 def test_a_split_by_time_leaves_a_gap_of_one_horizon() -> None:

@@ -18,7 +18,7 @@ from lambdas.join_outcomes.join_outcomes import JoinEnvironment, join_outcomes
 from lambdas.predict.predictions import Predictions
 from lambdas.write_manifest.write_manifest import write_manifest
 from tests.lambdas.conftest import START
-from training_container.engineer import engineer
+from training_container.engineer import Source, engineer
 
 RUN, PREFIX = "0123456789ab", "raw/0123456789ab/"
 DEVICES, ROWS = 8, 20
@@ -113,7 +113,7 @@ class Loop:
             path = raw / key.removeprefix(PREFIX)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(body)
-        engineer(raw, self.folder / "features")
+        engineer(Source(raw), self.folder / "features")
         return Trained(self.folder / "features")
 
 

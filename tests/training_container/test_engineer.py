@@ -140,8 +140,9 @@ def test_every_output_is_the_same_byte_for_byte_from_one_shard_and_from_many(
         return {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
     one = written("one")
-    monkeypatch.setattr("training_container.shards.BLOCK_INSIGHTS", 777)
-    monkeypatch.setattr("training_container.shards.SHARD_ROWS", 300)
+    monkeypatch.setattr("training_container.read_columns.ROWS_READ", 333)
+    monkeypatch.setattr("training_container.shards.BLOCK_ROWS", 777)
+    monkeypatch.setattr("training_container.device_rows.SHARD_ROWS", 300)
     monkeypatch.setattr("training_container.table_files.ROWS_FORMATTED", 70)
     monkeypatch.setattr("insights.preprocessing._BLOCK_ROWS", 100)
     monkeypatch.setattr("insights.features.CHUNK_ROWS", 50)
@@ -157,7 +158,7 @@ def test_parquet_without_its_library_is_refused_with_both_remedies(
     assert main(["engineer", "--input", source, "--output", str(tmp_path), "--format", "parquet"]) == 2
     said = capsys.readouterr().err
     assert "pip install pyarrow" in said
-    assert "--format csv" in said
+    assert "--tables csv" in said
 
 
 def test_of_an_export_only_its_batches_are_read(tmp_path: Path):
