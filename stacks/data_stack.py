@@ -89,6 +89,8 @@ def _lifecycle_rules() -> list[s3.LifecycleRule]:
         s3.LifecycleRule(id="quarantine", prefix="quarantine/", expiration=days(180)),
         # features/splits.json is rewritten by every run, so it never reaches this age while the app is in use.
         s3.LifecycleRule(id="features", prefix="features/", transitions=[infrequent], expiration=days(730)),
+        # What several instances leave for MergeFeatures; an execution can be redriven for 14 days (Redriving executions).
+        s3.LifecycleRule(id="shards", prefix="features/shards/", expiration=days(15)),
         # A model may be live for years: it is never expired, only what it replaced under the same key.
         s3.LifecycleRule(id="models", prefix="models/", transitions=[infrequent]),
         s3.LifecycleRule(id="monitoring", prefix="monitoring/", expiration=days(90)),

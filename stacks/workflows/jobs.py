@@ -37,8 +37,10 @@ def processing_job(
     output_name: str,
     output_uri: str,
     max_runtime_seconds: int,
+    cluster: Json = None,
 ) -> Json:
-    """CreateProcessingJob; `arguments`, `inputs` and `output_uri` may hold expressions."""
+    """CreateProcessingJob; `arguments`, `inputs`, `output_uri` and `cluster` may hold expressions. Without a `cluster` it
+    is one instance as the settings have it."""
     return {
         "ProcessingJobName": expression(f"'iops-{step}-' & $run.run_id & '-' & {ATTEMPT}"),
         "AppSpecification": {"ImageUri": defaults.image_uri, "ContainerArguments": list(arguments)},
@@ -57,7 +59,8 @@ def processing_job(
             ]
         },
         "ProcessingResources": {
-            "ClusterConfig": {
+            "ClusterConfig": cluster
+            or {
                 "InstanceCount": 1,
                 "InstanceType": defaults.settings.processing_instance_type,
                 "VolumeSizeInGB": _VOLUME_GB,
@@ -68,11 +71,27 @@ def processing_job(
     }
 
 
-def processing_input(name: str, uri: str) -> str:
-    """One input as a JSONata object; `uri` is a JSONata expression."""
+def planned_cluster(defaults: JobDefaults, instances: Json = 1) -> Json:
+    """Instances of the type and volume that the run's `$plan` names, else of the settings'."""
+    instance_type = defaults.settings.processing_instance_type
+    return {
+        "InstanceCount": instances,
+        "InstanceType": _planned("processing_instance_type", f"'{instance_type}'"),
+        "VolumeSizeInGB": _planned("processing_volume_gb", str(_VOLUME_GB)),
+    }
+
+
+def _planned(name: str, default: str) -> str:
+    return expression(f"$exists($plan.{name}) ? $plan.{name} : {default}")
+
+
+def processing_input(name: str, uri: str, *, is_sharded: bool = False) -> str:
+    """One input as a JSONata object; `uri` is a JSONata expression. With `is_sharded` each instance gets some of its
+    objects, else all of them."""
+    distribution = ", 'S3DataDistributionType': 'ShardedByS3Key'" if is_sharded else ""
     return (
         f"{{'InputName': '{name}', 'S3Input': {{'S3Uri': {uri}, 'LocalPath': '{_CONTAINER_ROOT}/input/{name}', "
-        "'S3DataType': 'S3Prefix', 'S3InputMode': 'File'}}"
+        f"'S3DataType': 'S3Prefix', 'S3InputMode': 'File'{distribution}}}}}"
     )
 
 

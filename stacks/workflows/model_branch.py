@@ -15,6 +15,7 @@ from stacks.workflows.jobs import (
     JobDefaults,
     model_key,
     model_package,
+    planned_cluster,
     processing_input,
     processing_job,
     tuning_job,
@@ -146,6 +147,7 @@ def _evaluate(scope: Construct, kind: str, defaults: JobDefaults) -> sfn.CustomS
         output_name="evaluation",
         output_uri=expression(f"'s3://' & $run.bucket & '/' & {_evaluation_prefix(kind)}"),
         max_runtime_seconds=_EVALUATION_SECONDS,
+        cluster=planned_cluster(defaults),
     )
     return task(
         scope,

@@ -14,12 +14,12 @@ from constructs import Construct
 from stacks.functions import InsightFunction
 from stacks.names import KINDS, endpoint_stack_name, package_group_name, sagemaker_arn, stack_arn
 from stacks.permissions import Permission, allow, grant
-from stacks.workflows.jobs import JobDefaults, processing_input, processing_job
+from stacks.workflows.engineering import Engineering, processing_task
+from stacks.workflows.jobs import JobDefaults, processing_job
 from stacks.workflows.machine import workflow_machine
 from stacks.workflows.model_branch import model_branch
 from stacks.workflows.nested_promotion import nested_execution_permissions
 from stacks.workflows.steps import (
-    JOB_RETRIES,
     Failures,
     choice,
     expression,
@@ -65,17 +65,17 @@ class TrainModels(Construct):
         prepare = self._prepare()
         generate, listed, load = self._generate(), self._list_generated(), self._load_generated()
         export, manifest = self._export(), self._write_manifest()
-        previous, engineer, keep = self._find_previous_splits(), self._engineer(), self._keep_splits()
+        engineering = Engineering(self, self._parts.defaults)
         train, summarize = self._train(), self._summarize()
 
-        features = previous.next(engineer).next(keep).next(train).next(summarize).next(self._notify())
-        exported = export.next(manifest).next(features)
+        engineering.last.next(train).next(summarize).next(self._notify())
+        exported = export.next(manifest).next(engineering.first)
         source = choice(self, "WhichSource")
         source.when(when("$run.source.kind = 'synthetic'"), generate.next(listed).next(load).next(exported))
-        source.when(when("$run.source.kind = 's3'"), previous)
+        source.when(when("$run.source.kind = 's3'"), engineering.first)
         source.otherwise(export)
         self._failures.catch(
-            prepare, generate, listed, load, export, manifest, previous, engineer, keep, train, summarize
+            prepare, generate, listed, load, export, manifest, *engineering.catchable, train, summarize
         )
         return prepare.next(source)
 
@@ -92,11 +92,16 @@ class TrainModels(Construct):
             ),
             timeout=cdk.Duration.seconds(60),
             # Every later state reads $run; $manifest stays empty when a run starts from files in S3.
-            assign={"run": expression("$states.result.Payload"), "manifest": {}},
+            assign={
+                "run": expression("$states.result.Payload"),
+                "plan": expression("$exists($states.result.Payload.plan) ? $states.result.Payload.plan : {}"),
+                "manifest": {},
+            },
         )
 
     def _generate(self) -> sfn.CustomState:
-        return self._processing(
+        return processing_task(
+            self,
             "GenerateInsights",
             processing_job(
                 self._parts.defaults,
@@ -182,51 +187,6 @@ class TrainModels(Construct):
             assign={"manifest": expression("$states.result.Payload")},
         )
 
-    def _find_previous_splits(self) -> sfn.CustomState:
-        """The first run has none, and a processing input whose prefix is empty fails its job."""
-        return task(
-            self,
-            "FindPreviousSplits",
-            "aws-sdk:s3:listObjectsV2",
-            {"Bucket": expression("$run.bucket"), "Prefix": "features/splits.json", "MaxKeys": 1},
-            timeout=cdk.Duration.minutes(1),
-            output=expression("{'splits_are_kept': $count($states.result.Contents) > 0}"),
-        )
-
-    def _engineer(self) -> sfn.CustomState:
-        raw = processing_input(
-            "raw",
-            "($run.source.kind = 's3' ? $run.source.uri : 's3://' & $run.bucket & '/' & $run.raw_prefix)",
-        )
-        previous = processing_input("previous", "'s3://' & $run.bucket & '/features/splits.json'")
-        return self._processing(
-            "EngineerFeatures",
-            processing_job(
-                self._parts.defaults,
-                "engineer",
-                arguments=["engineer", "--split", expression("$run.split")],
-                inputs=expression(f"$states.input.splits_are_kept ? [{raw}, {previous}] : [{raw}]"),
-                output_name="features",
-                output_uri=expression("'s3://' & $run.bucket & '/' & $run.features_prefix"),
-                max_runtime_seconds=4 * 3600,
-            ),
-        )
-
-    def _keep_splits(self) -> sfn.CustomState:
-        """A device keeps the split that it was first given: the next run starts from this one's."""
-        return task(
-            self,
-            "KeepSplits",
-            "aws-sdk:s3:copyObject",
-            {
-                "Bucket": expression("$run.bucket"),
-                "Key": "features/splits.json",
-                "CopySource": expression("$run.bucket & '/' & $run.features_prefix & 'splits.json'"),
-            },
-            timeout=cdk.Duration.minutes(1),
-            output={},
-        )
-
     def _train(self) -> sfn.Parallel:
         parallel = sfn.Parallel.jsonata(self, "TrainEachModel")
         for kind in KINDS:
@@ -266,19 +226,6 @@ class TrainModels(Construct):
         notify.add_catch(untold, errors=["States.ALL"])
         notify.next(done)
         return notify
-
-    def _processing(self, name: str, request: Json) -> sfn.CustomState:
-        # The job's own limit ends it with a reason; the state's is for a job that does not even start.
-        seconds = request["StoppingCondition"]["MaxRuntimeInSeconds"] + 1800
-        return task(
-            self,
-            name,
-            "sagemaker:createProcessingJob.sync",
-            request,
-            timeout=cdk.Duration.seconds(seconds),
-            retries=JOB_RETRIES,
-            output={},
-        )
 
     def _permissions(self) -> list[Permission]:
         parts, stack = self._parts, cdk.Stack.of(self)

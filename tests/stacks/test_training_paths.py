@@ -25,6 +25,7 @@ class World:
     passes: Mapping[str, bool] = field(default_factory=lambda: {"risk": True, "performance": True})
     has_splits: bool = False
     live: str = ""
+    plan: Mapping[str, Any] | None = None
     failing: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
@@ -82,6 +83,7 @@ class World:
             "trigger": "drift",
             "reason": "psi 0.4",
             "segments": [{"segment": number, "total_segments": 2} for number in range(2)],
+            **({"plan": self.plan} if self.plan else {}),
         }
 
     def listing(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -193,13 +195,82 @@ def test_a_run_on_files_goes_straight_to_features(train: Train):
     assert raw["S3Input"]["S3Uri"] == "s3://other/incoming/"
 
 
+def uris(job: Mapping[str, Any]) -> dict[str, str]:
+    return {entry["InputName"]: entry["S3Input"]["S3Uri"] for entry in job["ProcessingInputs"]}
+
+
+def output_uri(job: Mapping[str, Any]) -> str:
+    [output] = job["ProcessingOutputConfig"]["Outputs"]
+    uri: str = output["S3Output"]["S3Uri"]
+    return uri
+
+
+def cluster(job: Mapping[str, Any]) -> tuple[int, str, int]:
+    made = job["ProcessingResources"]["ClusterConfig"]
+    return made["InstanceCount"], made["InstanceType"], made["VolumeSizeInGB"]
+
+
+def test_one_instance_makes_the_features_by_itself(train: Train):
+    world = World()
+
+    train(world)
+
+    job = world.jobs()[f"iops-engineer-{RUN_ID}-0"]
+    assert cluster(job) == (1, "ml.m5.xlarge", 30)
+    assert uris(job) == {
+        "raw": f"s3://bucket/raw/{RUN_ID}/export-batch-",
+        "manifest": f"s3://bucket/raw/{RUN_ID}/manifest.json",
+    }
+    assert output_uri(job) == f"s3://bucket/features/{RUN_ID}/"
+    arguments = ["--split", "device", "--tables", "csv", "--train-parts", "1"]
+    assert job["AppSpecification"]["ContainerArguments"] == ["engineer", *arguments]
+    assert f"iops-merge-{RUN_ID}-0" not in world.jobs()
+
+
+PLAN = {
+    "rows": 3_000_000,
+    "processing_instances": 3,
+    "processing_instance_type": "ml.m5.4xlarge",
+    "processing_volume_gb": 200,
+    "training_instances": 2,
+}
+
+
+def test_several_instances_share_the_objects_and_a_second_job_merges_what_they_leave(train: Train):
+    world = World(source={"kind": "synthetic", "records": 2000, "seed": 7, "device_prefix": "s"}, plan=PLAN)
+
+    train(world)
+
+    engineer, merge = (world.jobs()[f"iops-{step}-{RUN_ID}-0"] for step in ("engineer", "merge"))
+    assert cluster(engineer) == (3, "ml.m5.4xlarge", 200)
+    assert cluster(merge) == (1, "ml.m5.4xlarge", 200)
+    distributions = {e["InputName"]: e["S3Input"].get("S3DataDistributionType") for e in engineer["ProcessingInputs"]}
+    assert distributions == {"raw": "ShardedByS3Key", "manifest": None, "oracle": None}
+    assert uris(engineer)["oracle"] == f"s3://bucket/raw/{RUN_ID}/generated/oracle.npz"
+    assert output_uri(engineer) == uris(merge)["shards"] == f"s3://bucket/features/shards/{RUN_ID}/"
+    assert output_uri(merge) == f"s3://bucket/features/{RUN_ID}/"
+    arguments = ["--split", "device", "--tables", "none", "--train-parts", "2"]
+    assert merge["AppSpecification"]["ContainerArguments"] == ["merge", *arguments]
+    [kept] = world.requests("aws-sdk:s3:copyObject")
+    assert kept["CopySource"] == f"bucket/features/{RUN_ID}/splits.json"
+
+
+def test_files_that_no_manifest_describes_are_one_instances(train: Train):
+    world = World(source={"kind": "s3", "uri": "s3://other/incoming/"}, plan=PLAN)
+
+    train(world)
+
+    assert cluster(world.jobs()[f"iops-engineer-{RUN_ID}-0"])[0] == 1
+    assert f"iops-merge-{RUN_ID}-0" not in world.jobs()
+
+
 def test_devices_keep_their_splits_from_the_second_run_on(train: Train):
     world = World(has_splits=True)
 
     train(world)
 
     inputs = world.jobs()[f"iops-engineer-{RUN_ID}-0"]["ProcessingInputs"]
-    assert [entry["InputName"] for entry in inputs] == ["raw", "previous"]
+    assert [entry["InputName"] for entry in inputs] == ["raw", "manifest", "previous"]
     [kept] = world.requests("aws-sdk:s3:copyObject")
     assert kept == {
         "Bucket": "bucket",
@@ -334,12 +405,13 @@ def test_a_failed_promotion_keeps_what_is_known_of_the_model(train: Train):
         ("ExportInsights", "ExportInsights"),
         ("WriteManifest", "WriteManifest"),
         ("sagemaker:createProcessingJob.sync engineer", "EngineerFeatures"),
+        ("sagemaker:createProcessingJob.sync iops-merge", "MergeFeatures"),
         ("SummarizeRun", "Summarize"),
     ],
 )
 def test_any_other_failure_ends_the_run_with_the_described_cause(train: Train, failing: str, state: str):
     with pytest.raises(Failed) as raised:
-        train(World(failing={failing: ("InvalidThing", "the reason")}))
+        train(World(failing={failing: ("InvalidThing", "the reason")}, plan=PLAN if state == "MergeFeatures" else None))
 
     assert raised.value.error == "InvalidThing"
     assert raised.value.cause == f"{state}: the reason"
