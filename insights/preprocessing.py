@@ -33,8 +33,20 @@ class Preprocessing:
     @classmethod
     def fit_columns(cls, columns: Iterable[Floats]) -> Self:
         """The same from one array of values a feature, in the table's order, so that a single one is in memory."""
-        fitted = np.array([_fitted(_finite(column, name)) for name, column in _named(columns)])
+        fitted = np.array([cls.of_column(_finite(column, name)) for name, column in _named(columns)])
         return cls(*np.ascontiguousarray(fitted.T))
+
+    @staticmethod
+    def of_column(values: Floats) -> tuple[float, float, float]:
+        """Median, mean and deviation of one feature, (n,), as `fit` finds them."""
+        if len(values) == 0:
+            raise ValueError("no training rows: medians and scales need at least one")
+        known = values[~np.isnan(values)]
+        median = float(np.median(known)) if len(known) else 0.0
+        filled = _filled(values, median)
+        mean = _sum(filled) / len(values)
+        deviation = math.sqrt(_sum((filled - mean) ** 2) / len(values))
+        return median, mean, deviation if deviation > 0.0 else 1.0
 
     def transform(self, X: Floats) -> Floats:
         """Complete, scaled rows, shape (n, 25)."""
@@ -61,18 +73,6 @@ class Preprocessing:
 
 def _filled(rows: Floats, median: Floats | float) -> Floats:
     return np.where(np.isnan(rows), median, rows)
-
-
-def _fitted(values: Floats) -> tuple[float, float, float]:
-    """Median, mean and deviation of one feature."""
-    if len(values) == 0:
-        raise ValueError("no training rows: medians and scales need at least one")
-    known = values[~np.isnan(values)]
-    median = float(np.median(known)) if len(known) else 0.0
-    filled = _filled(values, median)
-    mean = _sum(filled) / len(values)
-    deviation = math.sqrt(_sum((filled - mean) ** 2) / len(values))
-    return median, mean, deviation if deviation > 0.0 else 1.0
 
 
 def _sum(terms: Floats) -> float:

@@ -59,6 +59,8 @@ class Execution:
     log_group: str
     role_arn: str
     ending: Ending = "ended"
+    failed: Instance | None = None
+    """The first; the others are then stopped, and that they were is no reason."""
 
     def run(self, *, max_runtime_seconds: float) -> None:
         """Start every instance and wait; raises JobFailed when one fails by itself."""
@@ -88,17 +90,17 @@ class Execution:
                 self.ending = "stopped"
             elif time.monotonic() >= deadline:
                 self.ending = "max_runtime"
-            failed = any(container.exit_code for container in containers)
-            if failed or self.ending != "ended":
+            self.failed = next((one for one in self.instances if one.container and one.container.exit_code), None)
+            if self.failed or self.ending != "ended":
                 stop_together(containers, self.service.settings.job_stop_grace_seconds)
                 return
             control.wake.wait(deadline - time.monotonic())
             control.wake.clear()
 
     def _raise_failure(self) -> None:
-        for instance in self.instances:
-            code = instance.container.exit_code if instance.container else None
-            if code:
+        for instance in (self.failed, *self.instances):
+            code = instance.container.exit_code if instance and instance.container else None
+            if instance and code:
                 raise JobFailed(f"AlgorithmError: {failure_text(instance.root)}, exit code: {code}")
 
 

@@ -49,7 +49,12 @@ def _relative(key: str, prefix: str) -> str:
 
 
 def download(client: Any, uri: str, folder: Path, *, shard: tuple[int, int] = (0, 1)) -> int:
-    """Download what `uri` names, or with (i, n) every n-th object of it from the i-th on; returns how many."""
+    """Download what `uri` names, or with (i, n) every n-th object of it from the i-th on; returns how many.
+
+    Of ShardedByS3Key AWS says that an instance gets about 1/n of the number of objects, and none where there are fewer
+    objects than instances (S3DataSource, S3DataDistributionType); in which order they are dealt it does not say, so that
+    nothing may rest on it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     found = objects_below(client, uri)
     if not found:

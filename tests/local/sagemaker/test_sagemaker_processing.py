@@ -78,6 +78,23 @@ def test_several_instances_share_the_objects_and_know_each_other(toy):
     assert second["hosts"] == {"current_host": "algo-2", "hosts": ["algo-1", "algo-2"]}
 
 
+def test_an_instance_may_get_no_object(toy):
+    toy.put("in-d/only.json")
+    inputs = (s3_input("raw", "s3://toy-data/in-d/", "ShardedByS3Key"),)
+    request = request_of(toy, instances=2, inputs=inputs)
+    assert run(toy, request)["ProcessingJobStatus"] == "Completed"
+    hosts = [report(toy, request["ProcessingJobName"], host)["files"] for host in ("algo-1", "algo-2")]
+    assert hosts == [["raw/only.json"], []]
+
+
+@pytest.mark.parametrize("lost", ["algo-1", "algo-2"])
+def test_one_killed_instance_fails_the_job_with_its_own_exit_code(toy, lost):
+    request = request_of(toy, "lose", lost, instances=2)
+    done = run(toy, request)
+    assert (done["ProcessingJobStatus"], done["FailureReason"]) == ("Failed", "AlgorithmError: , exit code: 137")
+    assert toy.keys(f"out/{request['ProcessingJobName']}/") == []
+
+
 def test_a_single_object_and_a_partial_prefix_are_inputs_too(toy):
     toy.put("in-c/alpha-1.json")
     toy.put("in-c/alpha-2.json")

@@ -76,6 +76,11 @@ def process(arguments: list[str]) -> None:
     if arguments[:1] == ["sleep"]:
         wait_for_sigterm(arguments[1], ignore=False)
         sys.exit(143)
+    if arguments[:1] == ["lose"]:
+        if hosts["current_host"] == arguments[1]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        wait_for_sigterm(None, ignore=False)
+        fail("stopped", 143)
     report = {"hosts": hosts, "arguments": arguments, "color": os.environ.get("COLOR")}
     report["files"] = seen(ROOT / "processing/input")
     (ROOT / f"processing/output/out/{hosts['current_host']}.json").write_text(json.dumps(report))
