@@ -1,4 +1,4 @@
-"""Where refused rows go in the bucket: one object of JSON lines beside what was loaded, begun with the first of them."""
+"""What is no insight, kept beside the reason: JSON lines in an object of its own."""
 
 from __future__ import annotations
 
@@ -7,29 +7,34 @@ from typing import Any
 
 from insights.files import refusal_line
 from insights.schema import InvalidInsight
-from lambdas.objects import TextUpload
+from lambdas.objects import TextUpload, uri_of
 
 
 def quarantine_key(key: str) -> str:
-    """Of the refused rows of the object at `key`."""
+    """Of what is refused of the object at `key`."""
     return f"quarantine/{key}.jsonl"
 
 
-class QuarantineObject:
-    """It exists only after the stack's block ended without an error, and only if a row was refused."""
+class Quarantine:
+    """Refused rows as JSON lines; the object is only begun with the first of them, and is there when `stack` closes."""
 
     def __init__(self, s3: Any, bucket: str, key: str, stack: ExitStack) -> None:
         self._s3 = s3
         self._bucket = bucket
+        self._key = key
         self._stack = stack
         self._upload: TextUpload | None = None
-        self.key = key
         self.refused = 0
+
+    @property
+    def uri(self) -> str | None:
+        """None while nothing was refused."""
+        return uri_of(self._bucket, self._key) if self.refused else None
 
     def add(self, refusal: InvalidInsight) -> None:
         if self._upload is None:
             self._upload = self._stack.enter_context(
-                TextUpload(self._s3, self._bucket, self.key, content_type="application/x-ndjson")
+                TextUpload(self._s3, self._bucket, self._key, content_type="application/x-ndjson")
             )
         self._upload.write(refusal_line(refusal))
         self.refused += 1

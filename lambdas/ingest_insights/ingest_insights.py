@@ -15,7 +15,7 @@ from insights.files import UnreadableFile, parse_insights
 from lambdas.clients import client
 from lambdas.insight_writer import InsightWriter
 from lambdas.objects import ObjectMissing, uri_of
-from lambdas.quarantine import QuarantineObject, quarantine_key
+from lambdas.quarantine import Quarantine, quarantine_key
 from lambdas.throttling import Backoff, error_code
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -33,7 +33,7 @@ def ingest_insights(
     s3 = s3 or client("s3")
     writer = InsightWriter(table, dynamodb or client("dynamodb"), backoff or Backoff())
     with ExitStack() as stack:
-        quarantine = QuarantineObject(s3, bucket, quarantine_key(key), stack)
+        quarantine = Quarantine(s3, bucket, quarantine_key(key), stack)
         text = stack.enter_context(_open_text(s3, bucket, key))
         try:
             parsed = parse_insights(text, source=uri_of(bucket, key), on_invalid=quarantine.add)
@@ -44,7 +44,7 @@ def ingest_insights(
         "key": key,
         "rows": rows,
         "refused": quarantine.refused,
-        "quarantine": uri_of(bucket, quarantine.key) if quarantine.refused else None,
+        "quarantine": quarantine.uri,
     }
 
 
