@@ -44,6 +44,18 @@ EMITTED: Final[Mapping[str, tuple[MetricSet, ...]]] = MappingProxyType(
         "write_manifest": (
             MetricSet({"ExportLagSeconds": _SECONDS, "ExportedInsights": _COUNT, "QuarantinedInsights": _COUNT}),
         ),
+        "collect_volumes": (
+            MetricSet(
+                {
+                    "CollectedInsights": _COUNT,
+                    "CollectedVolumes": _COUNT,
+                    "CollectionRefused": _COUNT,
+                    "CollectionUnfinished": _COUNT,
+                    "CollectionLagSeconds": _SECONDS,
+                    "CollectionThrottles": _COUNT,
+                }
+            ),
+        ),
         "join_outcomes": (
             MetricSet(
                 {"OutcomesJoined": _COUNT, "OutcomesUnknown": _COUNT, "OldestUnjoinedSeconds": _SECONDS}, ("Kind",)

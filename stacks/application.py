@@ -4,6 +4,7 @@ import aws_cdk as cdk
 
 from stacks.api_stack import ApiStack
 from stacks.budget import tag_everything
+from stacks.collectors_stack import CollectorsStack
 from stacks.dashboard_stack import DashboardStack
 from stacks.data_stack import DataStack
 from stacks.endpoint_stack import EndpointStack
@@ -35,6 +36,11 @@ def build_application(app: cdk.App, *, code: CodeMaker = lambda_code) -> None:
     api = ApiStack(app, "IopsApi", settings=settings, data=data, code=code)
     if not settings.rules.is_laptop:  # there local/dashboard.py serves the same files with the same headers
         DashboardStack(app, "IopsDashboard", settings=settings, api=api.api, sign_in=api.sign_in)
+    collectors = (
+        CollectorsStack(app, "IopsCollectors", settings=settings, data=data, code=code)
+        if settings.ebs_collection == "on"
+        else None
+    )
     watched = Watched(
         settings=settings,
         api=api.api,
@@ -45,10 +51,11 @@ def build_application(app: cdk.App, *, code: CodeMaker = lambda_code) -> None:
             "WatchModels": training.watch_models,
             "SwitchServing": training.switch_serving,
         },
-        schedules=training.schedules,
+        schedules=training.schedules | (collectors.schedules if collectors else {}),
         answering=api.functions.by_name,
         working=training.functions,
         track_devices=api.functions.track_devices,
+        collect_volumes=collectors.collect_volumes if collectors else None,
         tables={
             "insights": data.insights_table,
             "predictions": data.predictions_table,

@@ -28,6 +28,10 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 _INSTANCE = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+")
 _ORIGIN = re.compile(r"https?://[^/\s*,]+")
+# For how long CloudWatch keeps points of so many seconds (API reference, GetMetricData).
+_KEPT_DAYS: Mapping[int, int] = {300: 63, 60: 15}
+# What divides an hour, so that runs keep their distance over its end.
+_EVERY_MINUTES = (1, 5, 10, 15, 20, 30, 60)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
@@ -116,12 +120,21 @@ class Settings:
     client_requests_per_minute: int  # of one Cognito client; an item of a request counts as one
     serving_hours: str | None  # when the endpoints serve, "Mon-Fri 06:00-20:00" (UTC); None: always
     monthly_budget_usd: float | None  # what this app may cost a month before people are told; None: no budget
+    ebs_collection: str  # on: the stack IopsCollectors reads the metrics of EBS volumes
+    ebs_tag: (
+        str | None
+    )  # which volumes: those with this tag, `name` or `name=value`; None: all of the account and region
+    ebs_period_seconds: int  # of an insight, 300 or 60
+    ebs_every_minutes: int  # between two runs; what GetMetricData costs goes with how often it is asked
+    ebs_shards: int  # functions that share the volumes, each by a hash of their ids
+    ebs_catch_up_hours: int  # how far back a run goes for a volume that is new or was not read for a while
 
     def __post_init__(self) -> None:
         _refuse_wrong_identity(self)
         _refuse_wrong_names(self)
         _refuse_wrong_instances(self)
         _refuse_wrong_numbers(self)
+        _refuse_wrong_collection(self)
         _refuse_wrong_contacts(self)
 
     @classmethod
@@ -267,6 +280,18 @@ def _refuse_wrong_numbers(settings: Settings) -> None:
         _ = settings.hours
     except InvalidHours as wrong:
         raise InvalidSetting("serving_hours", settings.serving_hours, str(wrong)) from None
+
+
+def _refuse_wrong_collection(settings: Settings) -> None:
+    _one_of("ebs_collection", settings.ebs_collection, ("off", "on"))
+    if settings.ebs_period_seconds not in _KEPT_DAYS:
+        raise InvalidSetting("ebs_period_seconds", settings.ebs_period_seconds, ", ".join(map(str, _KEPT_DAYS)))
+    if settings.ebs_every_minutes not in _EVERY_MINUTES:
+        raise InvalidSetting("ebs_every_minutes", settings.ebs_every_minutes, ", ".join(map(str, _EVERY_MINUTES)))
+    _between("ebs_shards", settings.ebs_shards, 1, 100)
+    # A day is left for runs that are late themselves.
+    most_hours = (_KEPT_DAYS[settings.ebs_period_seconds] - 1) * 24
+    _between("ebs_catch_up_hours", settings.ebs_catch_up_hours, 1, most_hours)
 
 
 def _refuse_wrong_contacts(settings: Settings) -> None:

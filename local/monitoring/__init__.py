@@ -8,7 +8,16 @@ from local.monitoring.recorder import Recorder
 
 def register(clock: Clock) -> Recorder:
     """Give what counts for everything else that has something to count."""
-    from local.monitoring import alarms, executions, functions, gateway, query_definitions, reading, tables
+    from local.monitoring import (
+        alarms,
+        executions,
+        functions,
+        gateway,
+        metric_data,
+        query_definitions,
+        reading,
+        tables,
+    )
 
     recorder = Recorder(clock)
     for module in (functions, executions, gateway, tables):
@@ -16,4 +25,5 @@ def register(clock: Clock) -> Recorder:
     reading.register(recorder)
     alarms.register(clock, recorder)
     query_definitions.register()
+    metric_data.register()
     return recorder

@@ -19,6 +19,8 @@ _CAPTURE_MONTHS, _RAW_MONTHS, _FEATURE_MONTHS = 3, 6, 24
 _RAW_KB, _FEATURE_KB = 0.1, 0.25  # one insight, exported and compressed; its row of 25 numbers beside other columns
 _DEVICE_KB = 0.5  # the state of one device
 _READS_PER_PREDICTION = 1.5  # a window of 12 insights and the last alert, eventually consistent, half a unit per 4 KB
+_READS_PER_COLLECTION = 2  # the newest rows of a volume, up to 20 of 0.4 KB, consistent: a unit per 4 KB
+_COLLECTION_METRICS = 6  # lambdas/metric_names.py
 _EXPORTED_PER_SECOND = 5000  # rows of one function of the export
 _WATCH_SECONDS = 120  # the own work of a job of WatchModels
 _PAGE_CALLS_PER_MINUTE = 3  # devices, the open device's insights and its predictions
@@ -62,6 +64,7 @@ class Model:
             *self._tables(),
             *self._objects(),
             *self._functions(),
+            *self.collection(),
             *self._front(),
             *self._watching(),
             *self._small(),
@@ -149,6 +152,21 @@ class Model:
             yield self._line("functions", f"{name}, calls", count, "lambda_request")
             busy = count * seconds * memory.get(name, 0)
             yield self._line("functions", f"{name}, time", busy, "lambda_arm_gb_second")
+
+    def collection(self) -> Iterator[Line]:
+        """What reading EBS volumes costs beside the rows that it writes, which are insights like all others."""
+        if "collect_volumes" not in self.counted.function_gb:
+            return
+        load, settings = self.load, self.settings
+        runs = MINUTES_PER_MONTH / settings.ebs_every_minutes
+        reads = runs * load.ebs_volumes
+        asked = reads * load.ebs_metrics_per_volume
+        yield self._line("EBS collection", "metrics asked for", asked, "get_metric_data_metric")
+        yield self._line("EBS collection", "calls", runs * settings.ebs_shards, "lambda_request")
+        busy = reads * load.ebs_seconds_per_volume * self.counted.function_gb["collect_volumes"]
+        yield self._line("EBS collection", "time", busy, "lambda_arm_gb_second")
+        yield self._line("EBS collection", "newest rows", reads * _READS_PER_COLLECTION, "dynamodb_read")
+        yield self._line("EBS collection", "own metrics", _COLLECTION_METRICS, "custom_metric_month")
 
     def _front(self) -> Iterator[Line]:
         load = self.load

@@ -46,6 +46,7 @@ def as_text(model: Model) -> str:
             f"endpoints: {model.counted.endpoints} of {settings.endpoint_instance_type}, serving "
             f"{settings.serving_hours or _SERVED_ALWAYS} ({model.served_share:.0%} of the time)",
             *_elsewhere(model),
+            *_collected(model),
             "",
             *_aligned(
                 [("component", "position", "quantity", "unit", "1 instance", "3 instances"), *_rows(model, one, three)]
@@ -75,6 +76,15 @@ def _elsewhere(model: Model) -> list[str]:
     if region in (None, model.table.region):
         return []
     return [f"the setting region is {region}; these are the prices of {model.table.region}"]
+
+
+def _collected(model: Model) -> list[str]:
+    lines, volumes = list(model.collection()), model.load.ebs_volumes
+    if not lines or not volumes:
+        return []
+    usd = sum(line.usd for line in lines) / volumes
+    every = model.settings.ebs_every_minutes
+    return [f"EBS collection: {volumes:g} volumes every {every} minutes, {_usd(usd)} for each of them"]
 
 
 def _rows(model: Model, one: Sequence[Line], three: Sequence[Line]) -> Iterable[tuple[str, ...]]:

@@ -6,6 +6,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
 from stacks.data_stack import LAST_ALERT_INDEX
+from stacks.functions import InsightFunction
 from stacks.monitoring.alarm import FIVE_MINUTES, Breach, alarm, calculated, own_metric
 from stacks.monitoring.alarms_functions import function_alarms, function_metric
 from stacks.monitoring.watched import Watched
@@ -30,6 +31,7 @@ def data_alarms(scope: Construct, watched: Watched) -> list[cloudwatch.Alarm]:
             says="The devices table is more than 5 minutes behind the streams that it follows",
         ),
         *function_alarms(scope, {"track_devices": watched.track_devices}, periods=3, needed=2),
+        *(_collection_alarms(scope, watched.collect_volumes) if watched.collect_volumes else ()),
         *(
             alarm(
                 scope,
@@ -51,6 +53,34 @@ def data_alarms(scope: Construct, watched: Watched) -> list[cloudwatch.Alarm]:
                 says=f"A {kind} prediction has waited for more than 6 h to be joined to what really happened",
             )
             for kind in KINDS
+        ),
+    ]
+
+
+def _collection_alarms(scope: Construct, function: InsightFunction) -> list[cloudwatch.Alarm]:
+    """A run that failed once is made up for by the next."""
+    return [
+        *function_alarms(scope, {function.folder: function}, periods=3, needed=2),
+        alarm(
+            scope,
+            "collection-late",
+            own_metric(function.folder, "CollectionLagSeconds", "Maximum"),
+            Breach(threshold=_LAG_SECONDS, keeps_state=True),
+            says="EBS volumes have metrics in CloudWatch that are more than an hour old and not in the table",
+        ),
+        alarm(
+            scope,
+            "collection-refused",
+            calculated(
+                "refused / (refused + collected)",
+                {
+                    "refused": own_metric(function.folder, "CollectionRefused", "Sum"),
+                    "collected": own_metric(function.folder, "CollectedInsights", "Sum"),
+                },
+                label="share refused",
+            ),
+            Breach(threshold=_QUARANTINED_SHARE, keeps_state=True),
+            says="More than 1% of what the last collection read of EBS volumes are no insights",
         ),
     ]
 

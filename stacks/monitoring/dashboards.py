@@ -6,6 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
+from stacks.functions import InsightFunction
 from stacks.monitoring.alarm import FIVE_MINUTES, calculated, own_metric
 from stacks.monitoring.alarms_api import api_metric
 from stacks.monitoring.alarms_data import throttled
@@ -220,6 +221,24 @@ def _data(watched: Watched) -> list[Row]:
             ),
             _graph("Outcomes", *outcomes),
         ],
+        *(_collection(watched.collect_volumes) if watched.collect_volumes else ()),
+    ]
+
+
+def _collection(function: InsightFunction) -> list[Row]:
+    def of(name: str, statistic: str = "Sum") -> cloudwatch.Metric:
+        return own_metric(function.folder, name, statistic, period=_HOUR)
+
+    return [
+        [
+            _graph("EBS volumes: insights", of("CollectedInsights"), of("CollectionRefused")),
+            _graph(
+                "EBS volumes: behind (s), volumes not read to the end",
+                of("CollectionLagSeconds", "Maximum"),
+                of("CollectionUnfinished"),
+            ),
+            _graph("EBS volumes: read, calls throttled", of("CollectedVolumes"), of("CollectionThrottles")),
+        ]
     ]
 
 

@@ -111,6 +111,17 @@ QUERIES = (
         ),
     ),
     Query(
+        name="collections",
+        of="collecting",
+        lines=(
+            "filter message = 'volumes collected' or level in ['ERROR', 'WARNING']",
+            "fields @timestamp, message, reason, collected.shard, collected.volumes, collected.rows, collected.refused, "
+            "collected.unfinished, collected.lag_seconds, collected.throttles, collected.quarantine",
+            "sort @timestamp desc",
+            "limit 100",
+        ),
+    ),
+    Query(
         name="stream-failures",
         of="streams",
         lines=(
@@ -126,6 +137,8 @@ QUERIES = (
 def queries(scope: Construct, watched: Watched) -> None:
     groups = log_groups(watched)
     for query in QUERIES:
+        if not groups[query.of]:
+            continue
         logs.CfnQueryDefinition(
             scope,
             "Query" + "".join(part.capitalize() for part in query.name.split("-")),
@@ -139,11 +152,13 @@ def log_groups(watched: Watched) -> dict[str, list[str]]:
     answering = [function.log_group.log_group_name for function in watched.answering.values()]
     working = {name: function.log_group.log_group_name for name, function in watched.working.items()}
     streams = [watched.track_devices.log_group.log_group_name]
+    collecting = [watched.collect_volumes.log_group.log_group_name] if watched.collect_volumes else []
     return {
         "access": [watched.access_log.log_group_name],
         "answering": answering,
-        "functions": [*answering, *working.values(), *streams],
+        "functions": [*answering, *working.values(), *streams, *collecting],
         "workflows": [log_group_name(name) for name in watched.workflows],
         "exports": [working["write_manifest"]],
         "streams": streams,
+        "collecting": collecting,
     }

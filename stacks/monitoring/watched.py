@@ -25,5 +25,7 @@ class Watched:
     answering: Mapping[str, InsightFunction]
     working: Mapping[str, InsightFunction]
     track_devices: InsightFunction
+    collect_volumes: InsightFunction | None
+    """None while the settings want no collection."""
     tables: Mapping[str, dynamodb.Table]
     """By a word for what they hold: insights, predictions, devices, requests."""

@@ -27,6 +27,7 @@ EXPRESSIONS: Mapping[str, Mapping[str, tuple[Point | None, Point | None]]] = {
     "iops-budget-burn": {"calls": ((1e4, 1), (1e9, 1)), "failed": ((5e3, 1), (0, 1))},
     "iops-table-throttles": {"": ((5, 1), (0, 1))},
     "iops-export-quarantine": {"quarantined": ((50, 1), (0, 1)), "exported": ((50, 1), (1e6, 1))},
+    "iops-collection-refused": {"refused": ((50, 1), (0, 1)), "collected": ((50, 1), (1e6, 1))},
     # Both ids are statistics of one metric.
     "iops-feedback-accuracy": {"agreed": ((0, 25), (1, 200)), "given": (None, None)},
 }

@@ -10,7 +10,7 @@ import pytest
 from local.cloud import LaptopCloud
 from local.deploy import App, deploy
 from local.run import Deployment
-from tests.conftest import Assembly
+from tests.conftest import OPTIONAL_PARTS, Assembly
 from tests.e2e.served_models import KINDS, ServedModels, ServingOptions, train_models
 from tests.once import once
 
@@ -46,7 +46,8 @@ def served(
     )
     with cloud:
         context = ("stage=local", *options.context)
-        synthesised = synthesise(**dict(pair.split("=", 1) for pair in context))
+        chosen = dict(pair.split("=", 1) for pair in context)
+        synthesised = synthesise(**{**dict.fromkeys(OPTIONAL_PARTS, "off"), **chosen})
         assert synthesised.returncode == 0, synthesised.output
         deploy(cloud, app=App(context=context), assembly=synthesised.folder)
         served = ServedModels(cloud, Deployment.of(cloud), trained_models)

@@ -51,7 +51,9 @@ BROKEN = {
 
 @pytest.fixture(scope="module")
 def serving_options() -> ServingOptions:
-    return ServingOptions(kinds=(KIND,), wait_scale=CLOCK.scale, context=("client_requests_per_minute=1000000",))
+    return ServingOptions(
+        kinds=(KIND,), wait_scale=CLOCK.scale, context=("client_requests_per_minute=1000000", "ebs_collection=on")
+    )
 
 
 @dataclass

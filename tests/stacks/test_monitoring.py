@@ -84,6 +84,8 @@ def test_no_data_is_no_fault_unless_the_last_value_still_counts(templates: Templ
         "iops-outcomes-unjoined",
         "iops-export-lag",
         "iops-export-quarantine",
+        "iops-collection-late",
+        "iops-collection-refused",
     }
 
 
