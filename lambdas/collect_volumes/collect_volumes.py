@@ -198,19 +198,24 @@ class _Run:
 
     def _insights(self, span: Span, periods: Periods) -> Iterator[Insight]:
         """What is no insight is one perhaps when late points have come; it is refused when they can come no more."""
-        settled = self._now - self._environment.reach.late
+        length = timedelta(seconds=self._environment.period_seconds)
         for start in sorted(periods):
             if not span.start <= start < span.end:
                 continue
+            is_settled = start + length <= self._now - self._environment.reach.late
             try:
                 insight = insight_of(
-                    span.volume, start, periods[start], period_seconds=self._environment.period_seconds
+                    span.volume,
+                    start,
+                    periods[start],
+                    period_seconds=self._environment.period_seconds,
+                    is_settled=is_settled,
                 )
             except InvalidInsight as refusal:
-                if start + timedelta(seconds=self._environment.period_seconds) > settled:
-                    self.waiting += 1
-                else:
+                if is_settled:
                     self._quarantine.add(refusal)
+                else:
+                    self.waiting += 1
                 continue
             if insight is not None:
                 yield insight

@@ -17,13 +17,16 @@ _OF_ACTIVITY: Final = ("read_bytes", "write_bytes", "read_seconds", "write_secon
 _SECONDS_TO_MS: Final = 1000.0
 
 
-def insight_of(volume: Volume, start: datetime, points: Mapping[str, float], *, period_seconds: int) -> Insight | None:
-    """None where the volume told nothing; InvalidInsight where what it told is no insight (yet).
+def insight_of(
+    volume: Volume, start: datetime, points: Mapping[str, float], *, period_seconds: int, is_settled: bool
+) -> Insight | None:
+    """None where the volume told nothing; InvalidInsight where what it told is no insight, or none before it `is_settled`:
+    as long as points may come, a missing one says nothing.
 
     CloudWatch stamps a period with its start, an insight bears its end.
     """
     record = f"volume {volume.volume_id}, period from {start.isoformat()}"
-    operations = _operations(points, period_seconds, record)
+    operations = _operations(points, period_seconds, record, is_settled=is_settled)
     if operations is None:
         return None
     total, moved = sum(operations.values()), _bytes_moved(operations, points, record)
@@ -46,7 +49,9 @@ def insight_of(volume: Volume, start: datetime, points: Mapping[str, float], *, 
         raise refusal.at(record) from None
 
 
-def _operations(points: Mapping[str, float], period_seconds: int, record: str) -> dict[str, float] | None:
+def _operations(
+    points: Mapping[str, float], period_seconds: int, record: str, *, is_settled: bool
+) -> dict[str, float] | None:
     """Completed reads and writes; none of either where VolumeIdleTime says so; None where nothing is said."""
     known = {way: points[f"{way}_ops"] for way in ("read", "write") if f"{way}_ops" in points}
     if len(known) == 2:
@@ -56,7 +61,8 @@ def _operations(points: Mapping[str, float], period_seconds: int, record: str) -
         idle_seconds = points.get("idle_seconds")
         if idle_seconds is None and not others:
             return None
-        if idle_seconds is not None and idle_seconds >= IDLE_SHARE * period_seconds and not any(others):
+        is_idle = idle_seconds is not None and idle_seconds >= IDLE_SHARE * period_seconds
+        if is_settled and is_idle and not any(others):
             return {"read": 0.0, "write": 0.0}
     missing = "write" if "read" in known else "read"
     raise InvalidInsight(
