@@ -178,7 +178,7 @@ def as_role(laptop: LaptopCloud, role: str, service: str) -> Any:
     return boto3.client(
         service,
         region_name="us-east-1",
-        endpoint_url=laptop.url,
+        endpoint_url=laptop.endpoint_url,
         aws_access_key_id=given["AccessKeyId"],
         aws_secret_access_key=given["SecretAccessKey"],
         aws_session_token=given["SessionToken"],

@@ -34,6 +34,7 @@ PRICES = {
     "cognito_client_month": 6.0,
     "cognito_token": 0.002,
     "state_transition": 2e-5,
+    "get_metric_data_metric": 1e-5,
     "alarm_metric_month": 0.1,
     "composite_alarm_month": 0.5,
     "dashboard_month": 3.0,
@@ -82,6 +83,12 @@ SETTINGS = Settings(
     client_requests_per_minute=3000,
     serving_hours=None,
     monthly_budget_usd=None,
+    ebs_collection="off",
+    ebs_tag=None,
+    ebs_period_seconds=300,
+    ebs_every_minutes=10,
+    ebs_shards=2,
+    ebs_catch_up_hours=72,
 )
 COUNTED = Counted(
     endpoints=2,
@@ -219,3 +226,21 @@ def test_only_what_hangs_on_instances_grows_with_them():
     one, three = MODEL.month(instances=1), MODEL.month(instances=3)
     grown = {line.what for line, other in zip(three, one, strict=True) if line.usd != other.usd}
     assert grown == {"instances", "their storage"}
+
+
+def test_collecting_volumes_costs_the_metrics_of_each_run_where_it_is_deployed():
+    on = replace(
+        MODEL,
+        counted=replace(COUNTED, function_gb={**COUNTED.function_gb, "collect_volumes": 0.5}),
+        load=replace(MODEL.load, ebs_volumes=10),
+    )
+
+    # 4,380 runs of ten minutes x 10 volumes x 11 metrics x 1e-5
+    assert usd(on, "EBS collection: metrics asked for") == pytest.approx(4.818)
+    # two shards
+    assert usd(on, "EBS collection: calls") == pytest.approx(8760 * 2e-7)
+    # 43,800 volumes and runs x 0.02 s x 0.5 GB
+    assert usd(on, "EBS collection: time") == pytest.approx(438 * 1e-5)
+    assert usd(on, "EBS collection: newest rows") == pytest.approx(87_600 * 1e-7)
+    assert usd(on, "EBS collection: own metrics") == pytest.approx(1.8)
+    assert not [line for line in MODEL.month(instances=1) if line.component == "EBS collection"]
