@@ -20,6 +20,7 @@ HEAVY = ("numpy", "pandas", "numba", "scipy", "sklearn", "xgboost", "pyarrow", "
 def test_every_function_of_the_design_has_a_handler() -> None:
     assert FUNCTIONS == [
         "collect_outcomes",
+        "collect_volumes",
         "decide_retraining",
         "describe_failure",
         "describe_models",

@@ -135,6 +135,7 @@ def test_the_command_prices_the_settings_at_hand(tmp_path: Path) -> None:
     assert three["total"] - one["total"] == pytest.approx(more)
     assert one["total"] == pytest.approx(sum(line["usd"] for line in one["lines"]))
     assert f"serving {hours} (42% of the time)" in done.stdout
+    assert "EBS collection" not in done.stdout  # off, as cdk.json has it
     assert all(told["prices"][line["price"]]["read_on"] for line in one["lines"])
 
 
