@@ -171,8 +171,11 @@ class Insight:
     @classmethod
     def from_item(cls, item: Mapping[str, Any], *, record: str = "") -> Self:
         """An insight from a DynamoDB item as boto3's resource level gives it; `_` attributes are the store's own."""
-        own = {name: value for name, value in item.items() if not name.startswith("_") and name != "alert_at"}
-        values = {name: float(value) if isinstance(value, Decimal) else value for name, value in own.items()}
+        values = {
+            name: float(value) if isinstance(value, Decimal) else value
+            for name, value in item.items()
+            if name in _KNOWN_FIELDS or not (name.startswith("_") or name == "alert_at")
+        }
         return cls.from_json(values, record=record)
 
     def to_item(self) -> dict[str, Any]:
@@ -292,7 +295,8 @@ def _checked_time(value: object) -> datetime:
     if not EARLIEST <= value < LATEST:
         _refuse("timestamp", value.isoformat(), f"it must lie from {EARLIEST.year} to {LATEST.year - 1}")
     moment = value.astimezone(UTC)
-    return moment - timedelta(microseconds=moment.microsecond % 1000)
+    finer = moment.microsecond % 1000
+    return moment - timedelta(microseconds=finer) if finer else moment
 
 
 def _checked_number(rule: NumberRule, value: object) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterator
@@ -58,8 +59,13 @@ def read_json_object(s3: Any, bucket: str, key: str, *, remedy: str) -> dict[str
     return value
 
 
-def put_text(s3: Any, bucket: str, key: str, text: bytes, *, content_type: str = "application/json") -> None:
-    s3.put_object(Bucket=bucket, Key=key, Body=text, ContentType=content_type)
+def put_text(
+    s3: Any, bucket: str, key: str, text: bytes, *, content_type: str = "application/json", sha256: bytes = b""
+) -> str:
+    """The ETag of the object. S3 refuses a text whose SHA-256 is not the one that was given."""
+    checksum = {"ChecksumSHA256": base64.b64encode(sha256).decode()} if sha256 else {}
+    answer = s3.put_object(Bucket=bucket, Key=key, Body=text, ContentType=content_type, **checksum)
+    return str((answer or {}).get("ETag", ""))
 
 
 def json_bytes(value: object) -> bytes:
@@ -69,10 +75,15 @@ def json_bytes(value: object) -> bytes:
 
 def listed(s3: Any, bucket: str, prefix: str, *, after: str = "") -> Iterator[tuple[str, int]]:
     """Keys and sizes below `prefix` in key order, starting behind the key `after`."""
+    for entry in listed_entries(s3, bucket, prefix, after=after):
+        yield entry["Key"], entry["Size"]
+
+
+def listed_entries(s3: Any, bucket: str, prefix: str, *, after: str = "") -> Iterator[dict[str, Any]]:
+    """The same as ListObjectsV2 has them, with their ETags."""
     request = {"Bucket": bucket, "Prefix": prefix} | ({"StartAfter": after} if after else {})
     for page in s3.get_paginator("list_objects_v2").paginate(**request):
-        for entry in page.get("Contents", []):
-            yield entry["Key"], entry["Size"]
+        yield from page.get("Contents", [])
 
 
 class TextUpload:

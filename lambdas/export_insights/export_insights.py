@@ -1,45 +1,56 @@
-"""One segment of the parallel scan, written as batches until the table ends or the time does."""
+"""One part of an export, written as batches until it ends or the time does: a segment of a scan, or a file of a table's
+point-in-time export."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import chain
+from functools import partial
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer
-from botocore.exceptions import ClientError
-
-from insights.schema import Insight, InvalidInsight
 from lambdas.clients import client
-from lambdas.export_insights.batches import Batch, BatchNames, remove_batches_from, write_batch
-from lambdas.labels import LABELLED_BY
-from lambdas.throttling import Backoff, TableThrottled, is_throttled
+from lambdas.export_insights.batches import BatchLimits, BatchNames, Rows, remove_batches_from, write_batch
+from lambdas.export_insights.data_file import DataFile, TableFile
+from lambdas.export_insights.scan import Scan, Time
+from lambdas.export_insights.sources import Source, Wanted, device_of, plain_item
+from lambdas.export_insights.table_client import table_client
+from lambdas.export_insights.whole_devices import Position, WholeDevices
+from lambdas.throttling import Backoff
 
-SYNTHETIC_PREFIX = "synthetic-"
 WAITS = 1000  # more than fit into an invocation: its time ends the waiting, never the count
 
 
 @dataclass(frozen=True)
 class ExportEnvironment:
+    """A batch's limits: 50,000 rows are about 30 MB as JSON and 10 MB as CSV, above the 5 MiB of an S3 part."""
+
     insights_table_name: str
     hand_on_margin_seconds: int = 60
-    export_batch_rows: int = 25_000
-    export_batch_bytes: int = 32 * 1024 * 1024
+    export_batch_rows: int = 50_000
+    export_batch_bytes: int = 48 * 1024 * 1024
+    export_device_bytes: int = 256 * 1024 * 1024
+
+    @property
+    def limits(self) -> BatchLimits:
+        return BatchLimits(
+            rows=self.export_batch_rows, size_bytes=self.export_batch_bytes, device_bytes=self.export_device_bytes
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """The part of a segment that one invocation is asked for: from `start_key` on, first batch number `batch`."""
+    """What one invocation is asked for: from `start_key` on, first batch number `batch`; `segment` is the number of
+    the scan's segment, or of the data file."""
 
     run_id: str
     bucket: str
     raw_prefix: str
     device_prefix: str | None
     segment: int
-    total_segments: int
-    start_key: dict[str, Any] | None
+    total_segments: int = 1
+    start_key: Position
     batch: int
+    data_file: DataFile | None = None
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> Segment:
@@ -49,9 +60,10 @@ class Segment:
             raw_prefix=event["raw_prefix"],
             device_prefix=event["source"].get("device_prefix"),
             segment=event["segment"],
-            total_segments=event["total_segments"],
+            total_segments=event.get("total_segments") or 1,
             start_key=event.get("start_key"),
             batch=event.get("batch") or 0,
+            data_file=DataFile.from_event(event["data_file"]) if event.get("data_file") else None,
         )
 
 
@@ -64,108 +76,74 @@ def export_insights(
     s3: Any = None,
     backoff: Backoff | None = None,
 ) -> dict[str, Any]:
-    """Writes the segment's batches; `done` is false when another invocation has to go on at `start_key`."""
+    """Writes the part's batches; `done` is false when another invocation has to go on at `start_key`."""
     s3 = s3 or client("s3")
-    names = BatchNames(segment.run_id, segment.raw_prefix, segment.segment)
-    remove_batches_from(s3, segment.bucket, names, segment.batch)
-    scan = _Scan(
-        dynamodb or client("dynamodb"), segment, environment, remaining_seconds, backoff or Backoff(attempts=WAITS)
-    )
-    number, rows, quarantined, batch = segment.batch, 0, 0, Batch()
-    while not scan.ended and not scan.out_of_time():
-        for item in scan.next_page():
-            _take(item, batch)
-            if batch.reaches(rows=environment.export_batch_rows, size_bytes=environment.export_batch_bytes):
-                write_batch(s3, segment.bucket, names, number, batch)
-                number, rows, quarantined = number + 1, rows + len(batch.lines), quarantined + len(batch.refused)
-                batch = Batch()
-    if batch:
-        write_batch(s3, segment.bucket, names, number, batch)
-        number, rows, quarantined = number + 1, rows + len(batch.lines), quarantined + len(batch.refused)
+    output = _Output(s3, segment)
+    remove_batches_from(s3, segment.bucket, output.names, segment.batch)
+    source = _source(segment, environment, remaining_seconds, dynamodb, s3, backoff or Backoff(attempts=WAITS))
+    is_file = segment.data_file is not None
+    # A file ends where DynamoDB ended it: its first and its last device may go on in another one, so each has a batch
+    # of its own, and bringing such devices together leaves all other batches alone.
+    first_alone = is_file and segment.start_key is None
+    devices = WholeDevices(output.write, environment.limits, segment.start_key, first_alone=first_alone)
+    wanted = Wanted(segment.device_prefix)
+    while not source.ended and not source.out_of_time():
+        _read_page(source, wanted, devices)
+    if source.ended:
+        devices.end(source.position, last_alone=is_file)
+    go_on_at = None if source.ended else devices.end_between(source.position, source.last_device)
     return {
         "segment": segment.segment,
         "total_segments": segment.total_segments,
-        "done": scan.ended,
-        "start_key": scan.start_key,
-        "batch": number,
-        "rows": rows,
-        "quarantined": quarantined,
+        "done": source.ended,
+        "start_key": go_on_at,
+        "batch": output.number,
+        "rows": output.rows,
+        "quarantined": output.quarantined,
     }
 
 
-class _Scan:
-    """Pages of one segment. Throttling is waited out while there is time, then ends this invocation, not the export."""
+class _Output:
+    """Numbers the batches of an invocation and counts what is in them."""
 
-    def __init__(
-        self,
-        dynamodb: Any,
-        segment: Segment,
-        environment: ExportEnvironment,
-        remaining_seconds: Callable[[], float],
-        backoff: Backoff,
-    ) -> None:
-        self._dynamodb = dynamodb
-        self._request = _scan_request(segment, environment.insights_table_name)
-        self._table = environment.insights_table_name
-        self._margin_seconds = environment.hand_on_margin_seconds
-        self._remaining_seconds = remaining_seconds
-        self._backoff = backoff
-        self._pages_read = 0
-        self._gave_up = False
-        self.start_key = segment.start_key
-        self.ended = False
+    def __init__(self, s3: Any, segment: Segment) -> None:
+        self.names = BatchNames(segment.run_id, segment.raw_prefix, segment.segment)
+        self._s3, self._bucket = s3, segment.bucket
+        self.number, self.rows, self.quarantined = segment.batch, 0, 0
 
-    def out_of_time(self) -> bool:
-        """Never before the first page: an invocation that reads nothing would hand on forever."""
-        late = self._remaining_seconds() < self._margin_seconds
-        return self._gave_up or (late and self._pages_read > 0)
-
-    def next_page(self) -> list[dict[str, Any]]:
-        request = self._request | ({"ExclusiveStartKey": self.start_key} if self.start_key else {})
-        page = self._answer(request)
-        if page is None:
-            self._gave_up = True
-            return []
-        self._pages_read += 1
-        self.start_key = page.get("LastEvaluatedKey")
-        self.ended = self.start_key is None
-        items: list[dict[str, Any]] = page["Items"]
-        return items
-
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any] | None:
-        """The page, or None when the table kept refusing after pages were read; TableThrottled when none ever was."""
-        for delay in chain(self._backoff.delays(), [None]):
-            try:
-                page: dict[str, Any] = self._dynamodb.scan(**request)
-                return page
-            except ClientError as error:
-                if not is_throttled(error):
-                    raise
-                if delay is None or self._remaining_seconds() - delay < self._margin_seconds:
-                    if self._pages_read == 0:
-                        raise TableThrottled(self._table, "the scan") from error
-                    return None
-            self._backoff.sleep(delay)
-        return None
+    def write(self, batch: Rows) -> None:
+        write_batch(self._s3, self._bucket, self.names, self.number, batch)
+        self.number += 1
+        self.rows += len(batch.lines)
+        self.quarantined += len(batch.refused)
 
 
-def _scan_request(segment: Segment, table: str) -> dict[str, Any]:
-    """Reads consistently: a synthetic fleet was ingested by this very run a moment ago."""
-    own = segment.device_prefix
-    return {
-        "TableName": table,
-        "Segment": segment.segment,
-        "TotalSegments": segment.total_segments,
-        "ConsistentRead": True,
-        "FilterExpression": "begins_with(device_id, :prefix)" if own else "NOT begins_with(device_id, :prefix)",
-        "ExpressionAttributeValues": {":prefix": {"S": own or SYNTHETIC_PREFIX}},
-    }
+def _read_page(source: Source, wanted: Wanted, devices: WholeDevices) -> None:
+    page = source.next_page()
+    for index, item in enumerate(page):
+        device = device_of(item)
+        if wanted.includes(device):
+            devices.take(device, plain_item(item), partial(source.position_before, page, index))
 
 
-def _take(item: dict[str, Any], batch: Batch) -> None:
-    deserialize = TypeDeserializer().deserialize
-    plain = {name: deserialize(value) for name, value in item.items()}
-    try:
-        batch.add(Insight.from_item(plain), is_labelled_later=LABELLED_BY in plain)
-    except InvalidInsight as refusal:
-        batch.refuse(plain, str(refusal))
+def _source(
+    segment: Segment,
+    environment: ExportEnvironment,
+    remaining_seconds: Callable[[], float],
+    dynamodb: Any,
+    s3: Any,
+    backoff: Backoff,
+) -> Source:
+    time = Time(remaining_seconds=remaining_seconds, margin_seconds=environment.hand_on_margin_seconds)
+    if segment.data_file:
+        return TableFile(s3, segment.bucket, segment.data_file, start=segment.start_key, time=time)
+    return Scan(
+        dynamodb or table_client(),
+        table=environment.insights_table_name,
+        segment=segment.segment,
+        total_segments=segment.total_segments,
+        device_prefix=segment.device_prefix,
+        start_key=segment.start_key,
+        time=time,
+        backoff=backoff,
+    )
