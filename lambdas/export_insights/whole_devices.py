@@ -39,14 +39,16 @@ class WholeDevices:
 
     def take(self, device: str, plain: dict[str, Any], position: Callable[[], Position]) -> None:
         """A row; `position` is that before it, asked for where a device begins or is cut."""
-        if device != self._device:
-            self._begin(device, position())
-        elif self._open.bytes_gathered >= self._limits.device_bytes:
-            self._cut(position())
+        self._go_on_with(device, position)
         try:
             self._open.add(Insight.from_item(plain), is_labelled_later=LABELLED_BY in plain)
         except InvalidInsight as refusal:
             self._open.refuse(plain, str(refusal))
+
+    def add(self, insight: Insight) -> None:
+        """A row that is an insight already, of a source without positions."""
+        self._go_on_with(insight.device_id, lambda: None)
+        self._open.add(insight, is_labelled_later=True)
 
     def end(self, position: Position, *, last_alone: bool = False) -> None:
         """The source has no further row; `last_alone` gives the last device a batch of its own."""
@@ -72,6 +74,12 @@ class WholeDevices:
         else:
             self.written_to = position
         return self.written_to
+
+    def _go_on_with(self, device: str, position: Callable[[], Position]) -> None:
+        if device != self._device:
+            self._begin(device, position())
+        elif self._open.bytes_gathered >= self._limits.device_bytes:
+            self._cut(position())
 
     def _end_device(self, position: Position) -> None:
         if self._open:

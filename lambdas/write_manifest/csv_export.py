@@ -1,48 +1,44 @@
-"""The whole export as one CSV, streamed from its batches: one line and one upload part in memory at a time."""
+"""The whole export as CSV, put together by S3 from the pieces that stand beside the batches."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from insights.schema import CSV_COLUMNS, EARLIEST, Insight, timestamp_text
-from lambdas.objects import PART_BYTES, TextUpload
-from lambdas.write_manifest.parts import IncompleteExport, PartSummary
+from insights.row_text import CSV_HEADER
+from lambdas.write_manifest.composing import SMALLEST_PART, compose
+from lambdas.write_manifest.parts import Export, PartSummary
+
+HEADER = f"{CSV_HEADER}\n".encode()
+# An upload has 10,000 parts, and a piece needs one, or with its small neighbours two: 450 million rows.
+MOST_PIECES = 9_000
 
 
 def write_full_csv(
-    s3: Any, bucket: str, key: str, parts: Sequence[PartSummary], *, part_bytes: int = PART_BYTES
-) -> dict[str, Any]:
-    """Copies every batch into the CSV and checks each against its summary on the way; there is a row at least."""
-    rows, newest = 0, EARLIEST
-    with TextUpload(s3, bucket, key, content_type="text/csv", part_bytes=part_bytes) as upload:
-        writer = csv.DictWriter(upload, CSV_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for part in parts:
-            for insight in _insights_of(s3, bucket, part):
-                writer.writerow(insight.to_csv())
-                rows += 1
-                newest = max(newest, insight.timestamp)
+    export: Export, parts: Sequence[PartSummary], *, smallest_part: int = SMALLEST_PART, most_pieces: int = MOST_PIECES
+) -> list[dict[str, Any]]:
+    """One object, or several where S3 does not take so many pieces; each has the header and is accounted for byte by byte."""
+    return [
+        _write(export, number, parts[start : start + most_pieces], smallest_part)
+        for number, start in enumerate(range(0, len(parts), most_pieces))
+    ]
+
+
+def csv_key(export: Export, number: int) -> str:
+    suffix = f"-{number:05d}" if number else ""
+    return f"{export.raw_prefix}full-export-{export.run_id}{suffix}.csv"
+
+
+def _write(export: Export, number: int, parts: Sequence[PartSummary], smallest_part: int) -> dict[str, Any]:
+    key = csv_key(export, number)
+    texts = [part.csv for part in parts if part.csv]
+    size = compose(export, key, HEADER, texts, content_type="text/csv", smallest=smallest_part)
     return {
         "key": key,
-        "rows": rows,
-        "newest_at": timestamp_text(newest),
-        "bytes": upload.bytes_written,
-        "sha256": upload.sha256,
+        "rows": sum(part.rows for part in parts),
+        "bytes": size,
+        "header": {"bytes": len(HEADER), "sha256": hashlib.sha256(HEADER).hexdigest()},
+        # They follow each other in the file, so that each can be checked alone, by its bytes.
+        "pieces": [{"bytes": text.bytes, "sha256": text.sha256} for text in texts],
     }
-
-
-def _insights_of(s3: Any, bucket: str, part: PartSummary) -> Iterator[Insight]:
-    digest = hashlib.sha256()
-    rows = 0
-    for line in s3.get_object(Bucket=bucket, Key=part.key)["Body"].iter_lines(chunk_size=1024 * 1024, keepends=True):
-        digest.update(line)
-        text = line.strip().removesuffix(b",")
-        if text not in {b"[", b"]", b""}:
-            rows += 1
-            yield Insight.from_json(json.loads(text), record=f"{part.key} row {rows}")
-    if digest.hexdigest() != part.sha256 or rows != part.rows:
-        raise IncompleteExport(f"{part.key} is not what its summary says ({rows} rows found, {part.rows} expected)")

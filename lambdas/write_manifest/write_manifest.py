@@ -11,9 +11,11 @@ from typing import Any
 from insights.schema import RISK_LEVELS, parse_timestamp
 from lambdas.clients import client
 from lambdas.export_insights.batches import UNLABELLED
-from lambdas.objects import PART_BYTES, json_bytes, put_text, uri_of
+from lambdas.objects import json_bytes, put_text, uri_of
+from lambdas.write_manifest.composing import SMALLEST_PART
 from lambdas.write_manifest.csv_export import write_full_csv
-from lambdas.write_manifest.parts import PartSummary, read_parts
+from lambdas.write_manifest.parts import Export, PartSummary
+from lambdas.write_manifest.regroup import whole_device_parts
 
 NEWEST_MANIFEST = "raw/manifest.json"
 
@@ -32,28 +34,39 @@ class EmptyExport(RuntimeError):
 
 
 def write_manifest(
-    *, run_id: str, bucket: str, raw_prefix: str, s3: Any = None, part_bytes: int = PART_BYTES
+    *, run_id: str, bucket: str, raw_prefix: str, s3: Any = None, smallest_part: int = SMALLEST_PART
 ) -> dict[str, Any]:
     """Writes manifest and CSV; the same batches give the same bytes, however often this runs."""
-    s3 = s3 or client("s3")
-    parts = read_parts(s3, bucket, raw_prefix)
+    export = Export(s3 or client("s3"), run_id, bucket, raw_prefix)
+    parts, regrouped = whole_device_parts(export)
     if sum(part.rows for part in parts) == 0:
         raise EmptyExport(run_id, sum(part.quarantined for part in parts))
     with_rows = [part for part in parts if part.rows]
-    csv_key = f"{raw_prefix}full-export-{run_id}.csv"
-    manifest = _manifest(run_id, parts)
-    manifest["full_export"] = write_full_csv(s3, bucket, csv_key, with_rows, part_bytes=part_bytes)
+    manifest = _manifest(run_id, parts) | {
+        "regrouped_devices": regrouped,
+        "full_export": write_full_csv(export, with_rows, smallest_part=smallest_part),
+    }
     text = json_bytes(manifest)
-    put_text(s3, bucket, f"{raw_prefix}manifest.json", text)
-    put_text(s3, bucket, NEWEST_MANIFEST, text)
+    put_text(export.s3, bucket, f"{raw_prefix}manifest.json", text)
+    put_text(export.s3, bucket, NEWEST_MANIFEST, text)
     return {
         "manifest": uri_of(bucket, f"{raw_prefix}manifest.json"),
         "sha256": hashlib.sha256(text).hexdigest(),
-        "full_export": uri_of(bucket, csv_key),
+        "full_export": uri_of(bucket, manifest["full_export"][0]["key"]),
         "objects": len(manifest["objects"]),
-        "devices_in_several_segments": len(manifest["devices_in_several_segments"]),
-        "newest_at": manifest["full_export"]["newest_at"],
-        **{name: manifest[name] for name in ("rows", "labelled", "devices", "counts", "quarantined")},
+        **{
+            name: manifest[name]
+            for name in (
+                "rows",
+                "labelled",
+                "devices",
+                "devices_in_several_objects",
+                "regrouped_devices",
+                "counts",
+                "quarantined",
+                "newest_at",
+            )
+        },
     }
 
 
@@ -71,46 +84,40 @@ def _manifest(run_id: str, parts: Sequence[PartSummary]) -> dict[str, Any]:
     for part in parts:
         counts.update(part.counts)
     rows = sum(part.rows for part in parts)
-    segments = _segments_of_devices(parts)
     return {
-        "format": 1,
+        "format": 2,
         "run_id": run_id,
         "rows": rows,
         "labelled": rows - counts[UNLABELLED],
         # 0: the engineer job labels by hindsight, whatever operators and joined outcomes have said of single rows.
         "labelled_by_source": sum(part.labelled_by_source for part in parts),
         "counts": {level: counts[level] for level in (*RISK_LEVELS, UNLABELLED)},
-        "devices": len(segments),
+        "devices": sum(len(part.devices) for part in parts),
+        "devices_in_several_objects": 0,  # else whole_device_parts had refused
+        "newest_at": max(part.newest_at for part in parts),
         "quarantined": sum(part.quarantined for part in parts),
         "quarantine": [part.quarantine for part in parts if part.quarantine],
-        "devices_in_several_segments": [
-            {"device_id": device, "segments": sorted(found)}
-            for device, found in sorted(segments.items())
-            if len(found) > 1
-        ],
         "objects": [
-            {"key": part.key, "rows": part.rows, "bytes": part.bytes, "sha256": part.sha256}
+            {
+                "key": part.batch.key,
+                "rows": part.rows,
+                "bytes": part.batch.bytes,
+                "sha256": part.batch.sha256,
+                "devices": len(part.devices),
+                "summary": part.summary_key,
+            }
             for part in parts
-            if part.rows
+            if part.batch
         ],
-        "segments": _segments(parts, segments),
+        "segments": _segments(parts),
     }
 
 
-def _segments_of_devices(parts: Sequence[PartSummary]) -> dict[str, set[int]]:
-    segments: dict[str, set[int]] = defaultdict(set)
-    for part in parts:
-        for device in part.devices:
-            segments[device].add(part.segment)
-    return segments
-
-
-def _segments(parts: Sequence[PartSummary], segments: dict[str, set[int]]) -> list[dict[str, Any]]:
-    rows: Counter[int] = Counter()
+def _segments(parts: Sequence[PartSummary]) -> list[dict[str, Any]]:
+    """Segment null: devices that were found in several objects."""
+    rows: Counter[int | None] = Counter()
+    devices: dict[int | None, list[str]] = defaultdict(list)
     for part in parts:
         rows[part.segment] += part.rows
-    devices: dict[int, list[str]] = defaultdict(list)
-    for device in sorted(segments):
-        for segment in segments[device]:
-            devices[segment].append(device)
-    return [{"segment": number, "rows": rows[number], "devices": devices[number]} for number in sorted(rows)]
+        devices[part.segment] += part.devices
+    return [{"segment": number, "rows": rows[number], "devices": sorted(devices[number])} for number in rows]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from insights.schema import Insight
+from insights.schema import CSV_COLUMNS, Insight
 from lambdas.export_insights import handler as adapter
 from lambdas.export_insights.export_insights import ExportEnvironment, Segment, export_insights
 from lambdas.insight_writer import InsightWriter
@@ -29,6 +30,7 @@ WHOLE = Segment(
 )
 FIRST_BATCH = f"raw/{RUN}/export-batch-000-00000.json"
 FIRST_PART = f"raw/{RUN}/parts/000-00000.json"
+FIRST_CSV = f"exports/{RUN}/csv/000-00000.csv"
 
 
 @pytest.fixture
@@ -41,6 +43,18 @@ def fleet(cloud: Any, make_insight: Callable[..., Insight]) -> list[Insight]:
     ]
     InsightWriter("insights", cloud.dynamodb).write(rows)
     return rows
+
+
+@pytest.fixture
+def many(cloud: Any, make_insight: Callable[..., Insight]) -> list[Insight]:
+    """Seven devices of three rows."""
+    rows = [make_insight(f"nvme-{device}", n) for device in range(7) for n in range(3)]
+    InsightWriter("insights", cloud.dynamodb).write(rows)
+    return rows
+
+
+def etag(cloud: Any, key: str) -> str:
+    return str(cloud.s3.head_object(Bucket=cloud.bucket, Key=key)["ETag"])
 
 
 class Clock:
@@ -66,6 +80,10 @@ def export(
         s3=cloud.s3,
         backoff=Backoff(attempts=50, sleep=lambda _: None, fraction=lambda: 1.0),
     )
+
+
+def replace_s3(cloud: Any, s3: Any) -> Any:
+    return replace(cloud, s3=s3)
 
 
 def exported_rows(cloud: Any) -> list[tuple[str, str]]:
@@ -106,7 +124,10 @@ def test_a_batch_is_one_array_with_a_row_per_line_and_a_summary_beside_it(cloud:
     text = cloud.objects(FIRST_BATCH)[FIRST_BATCH]
     lines = text.decode().splitlines()
     assert (lines[0], lines[-1], len(lines)) == ("[", "]", 22)
-    assert Insight.from_json(json.loads(lines[1].rstrip(","))) in fleet
+    rows = [Insight.from_json(row) for row in json.loads(text)]
+    assert sorted(rows, key=repr) == sorted((row for row in fleet if is_measured(row.device_id)), key=repr)
+    table = cloud.objects(FIRST_CSV)[FIRST_CSV]
+    assert [Insight.from_csv(row) for row in csv.DictReader(table.decode().splitlines(), CSV_COLUMNS)] == rows
     assert cloud.json(FIRST_PART) == {
         "key": FIRST_BATCH,
         "segment": 0,
@@ -114,9 +135,17 @@ def test_a_batch_is_one_array_with_a_row_per_line_and_a_summary_beside_it(cloud:
         "rows": 20,
         "bytes": len(text),
         "sha256": hashlib.sha256(text).hexdigest(),
+        "etag": etag(cloud, FIRST_BATCH),
+        "csv": {
+            "key": FIRST_CSV,
+            "bytes": len(table),
+            "sha256": hashlib.sha256(table).hexdigest(),
+            "etag": etag(cloud, FIRST_CSV),
+        },
         "counts": {"low": 0, "medium": 0, "high": 2, "critical": 0, "unlabelled": 18},
         "labelled_by_source": 2,
         "devices": ["hdd-2", "nvme-1"],
+        "newest_at": "2026-03-02T10:45:00.000Z",
         "quarantined": 0,
         "quarantine": None,
     }
@@ -136,10 +165,25 @@ def test_a_label_that_was_given_later_is_exported_and_is_not_the_sources(cloud: 
     assert cloud.json(FIRST_PART)["labelled_by_source"] == 2
 
 
-def test_batches_end_at_the_row_limit(cloud: Any, fleet: list[Insight]) -> None:
-    assert export(cloud, export_batch_rows=8)["batch"] == 3
-    parts = [cloud.json(key)["rows"] for key in sorted(cloud.objects(f"raw/{RUN}/parts/"))]
-    assert parts == [8, 8, 4]
+def test_batches_end_between_devices_before_the_row_limit(cloud: Any, many: list[Insight], metered: Any) -> None:
+    """Seven devices of three rows; pages of four rows end within devices."""
+    assert export(cloud, table=metered(cloud.dynamodb, page_rows=4), export_batch_rows=8)["batch"] == 4
+    parts = [cloud.json(key) for key in sorted(cloud.objects(f"raw/{RUN}/parts/"))]
+    assert [part["rows"] for part in parts] == [6, 6, 6, 3]
+    assert [len(part["devices"]) for part in parts] == [2, 2, 2, 1]
+    assert exported_rows(cloud) == expected_rows(many, is_measured)
+
+
+def test_a_device_above_the_row_limit_has_a_batch_of_its_own(cloud: Any, fleet: list[Insight]) -> None:
+    assert export(cloud, export_batch_rows=8)["batch"] == 2
+    parts = [cloud.json(key) for key in sorted(cloud.objects(f"raw/{RUN}/parts/"))]
+    assert [(part["rows"], len(part["devices"])) for part in parts] == [(10, 1), (10, 1)]
+
+
+def test_a_device_above_its_own_limit_is_cut(cloud: Any, fleet: list[Insight]) -> None:
+    export(cloud, export_device_bytes=1500)
+    parts = [cloud.json(key) for key in sorted(cloud.objects(f"raw/{RUN}/parts/"))]
+    assert [part["rows"] for part in parts] == [4, 4, 2, 4, 4, 2]
     assert exported_rows(cloud) == expected_rows(fleet, is_measured)
 
 
@@ -165,6 +209,97 @@ def test_a_segment_short_of_time_hands_on_and_the_next_goes_on_where_it_stopped(
         segment = replace(WHOLE, start_key=answer["start_key"], batch=answer["batch"])
     assert invocations > 2
     assert exported_rows(cloud) == expected_rows(fleet, is_measured)
+
+
+class KilledAfter:
+    """An S3 client whose function is killed when it begins to write one more batch than `batches`."""
+
+    def __init__(self, s3: Any, batches: int) -> None:
+        self._s3, self._left = s3, batches
+
+    def put_object(self, **request: Any) -> Any:
+        if "export-batch-" in request["Key"]:
+            self._left -= 1
+            if self._left < 0:
+                raise SystemExit("killed")
+        return self._s3.put_object(**request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._s3, name)
+
+
+def export_to_the_end(cloud: Any, table: Any, *, seconds: float, step: float) -> int:
+    """As the workflow does; returns the number of invocations."""
+    segment, invocations = WHOLE, 0
+    while True:
+        answer = export(cloud, segment, table=table, clock=Clock(seconds, step=step), export_batch_rows=8)
+        invocations += 1
+        answer = json.loads(json.dumps(answer))
+        if answer["done"]:
+            return invocations
+        segment = replace(WHOLE, start_key=answer["start_key"], batch=answer["batch"])
+
+
+@pytest.mark.parametrize("batches_before", [0, 1, 2])
+def test_a_killed_segment_that_is_repeated_leaves_the_bytes_of_an_undisturbed_one(
+    cloud: Any, many: list[Insight], batches_before: int
+) -> None:
+    export(cloud, export_batch_rows=8)
+    undisturbed = cloud.objects()
+    for key in undisturbed:
+        cloud.s3.delete_object(Bucket=cloud.bucket, Key=key)
+    killed = replace_s3(cloud, KilledAfter(cloud.s3, batches_before))
+    with pytest.raises(SystemExit):
+        export(killed, export_batch_rows=8)
+    assert cloud.objects() != undisturbed
+    export(cloud, export_batch_rows=8)
+    assert cloud.objects() == undisturbed
+
+
+@pytest.mark.parametrize("page_rows", [2, 5])
+def test_batches_do_not_depend_on_when_a_segment_was_handed_on(
+    cloud: Any, many: list[Insight], metered: Any, page_rows: int
+) -> None:
+    """Two invocations or more: those before the last one drop what did not fill a batch, and it is read again."""
+    export(cloud, export_batch_rows=8)
+    undisturbed = cloud.objects()
+    table = metered(cloud.dynamodb, page_rows=page_rows)
+    assert export_to_the_end(cloud, table, seconds=65, step=2.5) > 1
+    assert cloud.objects() == undisturbed
+
+
+def test_a_segment_that_fills_no_batch_in_its_time_hands_on_whole_devices(
+    cloud: Any, many: list[Insight], metered: Any
+) -> None:
+    answer = export(cloud, table=metered(cloud.dynamodb, page_rows=7), clock=Clock(1))
+    (part,) = (cloud.json(key) for key in cloud.objects(f"raw/{RUN}/parts/"))
+    assert (part["rows"], len(part["devices"])) == (6, 2)
+    export(cloud, replace(WHOLE, start_key=answer["start_key"], batch=answer["batch"]))
+    assert exported_rows(cloud) == expected_rows(many, is_measured)
+
+
+def test_a_device_that_fills_an_invocation_alone_is_cut(cloud: Any, many: list[Insight], metered: Any) -> None:
+    table = metered(cloud.dynamodb, page_rows=2)
+    first = export(cloud, table=table, clock=Clock(1))
+    second = export(
+        cloud, replace(WHOLE, start_key=first["start_key"], batch=first["batch"]), table=table, clock=Clock(1)
+    )
+    assert [answer["rows"] for answer in (first, second)] == [2, 1]
+    export(cloud, replace(WHOLE, start_key=second["start_key"], batch=second["batch"]))
+    assert exported_rows(cloud) == expected_rows(many, is_measured)
+
+
+def test_rows_that_a_filter_drops_are_passed_even_where_nothing_is_written(
+    cloud: Any, fleet: list[Insight], metered: Any
+) -> None:
+    """The filter drops every row: each invocation goes on behind what it has read."""
+    nothing, invocations = replace(WHOLE, device_prefix="no such device"), 0
+    segment = nothing
+    while not (answer := export(cloud, segment, table=metered(cloud.dynamodb, page_rows=7), clock=Clock(1)))["done"]:
+        segment = replace(nothing, start_key=answer["start_key"], batch=answer["batch"])
+        invocations += 1
+    assert invocations == 4
+    assert cloud.objects() == {}
 
 
 def test_an_invocation_that_starts_too_late_still_reads_one_page(
