@@ -44,6 +44,7 @@ def register_everything(settings: CloudSettings) -> None:
         permissions,
         sagemaker_service,
         states,
+        table_export,
         throughput,
     )
 
@@ -54,6 +55,7 @@ def register_everything(settings: CloudSettings) -> None:
     gateway.register()
     states.register(settings)
     throughput.register()
+    table_export.register(settings)
     recorder = monitoring.register(settings.clock)
     events.register(settings.clock, recorder)
     cloudformation.register(settings)

@@ -12,6 +12,7 @@ from stacks.settings import Settings, StageRules
 
 LAST_ALERT_INDEX = "last-alert"
 DUE_INDEX = "due"
+INSIGHTS_TABLE = "InsightsTable"
 
 
 class DataStack(cdk.Stack):
@@ -85,6 +86,8 @@ def _lifecycle_rules() -> list[s3.LifecycleRule]:
     infrequent = s3.Transition(storage_class=s3.StorageClass.INFREQUENT_ACCESS, transition_after=days(30))
     return [
         s3.LifecycleRule(id="raw", prefix="raw/", transitions=[infrequent], expiration=days(180)),
+        # What a run's own export needs on its way: files of the table's export, pieces of the CSV.
+        s3.LifecycleRule(id="exports", prefix="exports/", expiration=days(7)),
         s3.LifecycleRule(id="incoming", prefix="incoming/", expiration=days(30)),
         s3.LifecycleRule(id="quarantine", prefix="quarantine/", expiration=days(180)),
         # features/splits.json is rewritten by every run, so it never reaches this age while the app is in use.
@@ -106,7 +109,7 @@ def insights_table(scope: Construct, rules: StageRules) -> dynamodb.Table:
     """One row per device and interval; the sparse index finds a device's last alert, however long ago."""
     table = dynamodb.Table(
         scope,
-        "InsightsTable",
+        INSIGHTS_TABLE,
         partition_key=_text("device_id"),
         sort_key=_text("timestamp"),
         stream=dynamodb.StreamViewType.NEW_IMAGE,

@@ -107,7 +107,7 @@ class TrainingFunctions(Construct):
         )
 
     def _export_insights(self) -> InsightFunction:
-        """Two batches of 32 MB in memory: the one that fills and the one that is written."""
+        """A batch of 48 MB is in memory three times when it is written, and a device may be as large as five of them."""
         return self._function(
             "export_insights",
             timeout=cdk.Duration.minutes(15),
@@ -115,9 +115,11 @@ class TrainingFunctions(Construct):
             environment={"INSIGHTS_TABLE_NAME": self._table.table_name, "HAND_ON_MARGIN_SECONDS": "60"},
             permissions=[
                 allow(["dynamodb:Scan"], [self._table.table_arn]),
+                # Files of a point-in-time export.
+                self._objects(["s3:GetObject"], "exports/*/table/*"),
                 # A repeated segment removes what its first attempt wrote beyond its own last batch.
-                self._objects(["s3:PutObject", "s3:DeleteObject"], "raw/*", "quarantine/*"),
-                self._listing("raw/*", "quarantine/*"),
+                self._objects(["s3:PutObject", "s3:DeleteObject"], "raw/*", "exports/*", "quarantine/*"),
+                self._listing("raw/*", "exports/*", "quarantine/*"),
             ],
         )
 
@@ -125,11 +127,13 @@ class TrainingFunctions(Construct):
         return self._function(
             "write_manifest",
             timeout=cdk.Duration.minutes(15),
-            memory_mib=1024,
+            memory_mib=3008,  # devices that are brought together are in memory (write_manifest.regroup)
             permissions=[
-                self._listing("raw/*", "quarantine/*"),
-                self._objects(["s3:GetObject"], "raw/*", "quarantine/*"),
-                self._objects(["s3:PutObject", "s3:AbortMultipartUpload"], "raw/*"),
+                self._listing("raw/*", "exports/*"),
+                self._objects(["s3:GetObject"], "raw/*", "exports/*"),
+                # Batches whose devices are brought together are replaced.
+                self._objects(["s3:PutObject", "s3:DeleteObject"], "raw/*", "exports/*"),
+                self._objects(["s3:AbortMultipartUpload"], "raw/*"),
             ],
         )
 
@@ -213,8 +217,25 @@ class TrainingFunctions(Construct):
                 ),
                 allow(["cloudformation:DescribeStackEvents"], self._endpoint_stacks, because=_STACK_ID),
                 allow(["logs:FilterLogEvents"], self._endpoint_logs, because=_LOG_GROUP),
+                *self._children_of_training(),
             ],
         )
+
+    def _children_of_training(self) -> list[Permission]:
+        """Which child a Distributed Map of TrainModels failed by."""
+        named = (("execution", "TrainModels:*"), ("mapRun", "TrainModels/*"), ("execution", "TrainModels/*"))
+        executions, map_runs, children = (
+            self._stack.format_arn(
+                service="states", resource=kind, resource_name=name, arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
+            )
+            for kind, name in named
+        )
+        because = "An execution's and a Map Run's name is made when it starts."
+        return [
+            allow(["states:ListMapRuns"], [executions], because=because),
+            allow(["states:ListExecutions"], [map_runs], because=because),
+            allow(["states:DescribeExecution"], [children], because=because),
+        ]
 
     def _function(
         self,

@@ -80,6 +80,7 @@ class TrainingStack(cdk.Stack):
                 functions=functions,
                 jobs_role=self.roles.jobs,
                 promote_model=self.promote_model,
+                insights_table=data.insights_table,
             ),
         ).state_machine
         self.watch_models = Watching(

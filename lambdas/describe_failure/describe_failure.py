@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lambdas.clients import client
 from lambdas.describe_failure.causes import Failure, read_failure, sentence
 from lambdas.describe_failure.container_log import container_words
+from lambdas.describe_failure.map_runs import THRESHOLD_EXCEEDED, failed_child
 
 logger = Logger(child=True)
 # A state's cause has at most 32,768 characters (Step Functions API reference, Fail state); a reader needs fewer.
@@ -20,12 +21,14 @@ HEALTH_CHECK = "health check"
 
 
 def describe_failure(
-    event: object, *, sagemaker: Any = None, cloudformation: Any = None, logs: Any = None
+    event: object, *, sagemaker: Any = None, cloudformation: Any = None, logs: Any = None, states: Any = None
 ) -> dict[str, Any]:
     """{"error","cause","job","log_group","log_stream_prefix","container_said"}; null where nothing is known."""
     given: Mapping[str, Any] = event if isinstance(event, Mapping) else {"cause": event}
     error, cause = _error_and_cause(given)
     failure = read_failure(error, cause)
+    if failure.error == THRESHOLD_EXCEEDED and given.get("execution"):
+        failure = failed_child(states or client("stepfunctions"), str(given["execution"])) or failure
     trial_job, trial_reason = "", ""
     if failure.is_tuning:
         trial_job, trial_reason = _failed_trial(sagemaker or client("sagemaker"), failure)

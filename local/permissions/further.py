@@ -131,6 +131,14 @@ def autoscaling_needs(action: str, request: Mapping[str, Any], *, account: str, 
         yield Check("cloudwatch:DeleteAlarms", f"{alarm}-AlarmHigh")
 
 
+def table_export_needs(request: Mapping[str, Any]) -> Iterator[Check]:
+    """DynamoDB writes the export in the caller's name ("Requesting a table export", which names the three)."""
+    prefix = str(request.get("S3Prefix", "")).rstrip("/")
+    key = f"{prefix}/AWSDynamoDB/manifest-summary.json" if prefix else "AWSDynamoDB/manifest-summary.json"
+    for action in ("s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"):
+        yield Check(action, f"arn:aws:s3:::{request.get('S3Bucket', '')}/{key}")
+
+
 def image_pull(image_uri: str) -> Iterator[Check]:
     """What an execution role needs so that SageMaker can fetch its container's image (guide, "SageMaker execution roles")."""
     registry, _, name = image_uri.partition("/")

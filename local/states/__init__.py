@@ -12,6 +12,7 @@ def register(settings: CloudSettings) -> None:
 
     from local.states import engine, machines
     from local.states.clients import RoleClients
+    from local.states.distributed_map import DistributedMap
     from local.states.integrations import Integrations
 
     clients = RoleClients(settings.endpoint_url)
@@ -21,7 +22,7 @@ def register(settings: CloudSettings) -> None:
     sfn._execute_task = engine.task(sfn._execute_task)
     sfn._run_sub_machine = engine.sub_machine
     sfn._run_parallel_branches = engine.parallel(sfn._run_parallel_branches)
-    sfn._run_map_items = engine.map_items(sfn._run_map_items)
+    sfn._run_map_items = engine.map_items(sfn._run_map_items, lambda *given: DistributedMap(clients, *given).run())
     sfn._execute_choice = engine.choice(sfn._execute_choice)
     sfn._apply_output_path = engine.output_path(sfn._apply_output_path)
     sfn._error_matches = engine.error_matches(sfn._error_matches)

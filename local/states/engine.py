@@ -19,6 +19,7 @@ from local.states.current import CurrentTask, role_of, working_for
 from local.states.integrations import RESULT_LIMIT_BYTES, failed
 
 UNCAUGHT_BY_ALL = ("States.DataLimitExceeded", "States.Runtime")
+THRESHOLD_EXCEEDED = "States.ExceedToleratedFailureThreshold"
 JSONATA_TIMEOUT_MILLISECONDS = 30_000
 """AWS gives an expression 1 s on its own machine; here trainings share the processor, so wall time says nothing."""
 
@@ -168,11 +169,14 @@ def parallel(original: Callable[..., Outcome]) -> Callable[..., Outcome]:
     return run
 
 
-def map_items(original: Callable[..., Outcome]) -> Callable[..., Outcome]:
-    """_run_map_items: the result has a size limit."""
+def map_items(
+    original: Callable[..., Outcome], distributed: Callable[..., Outcome] | None = None
+) -> Callable[..., Outcome]:
+    """_run_map_items: the result has a size limit, and a Distributed Map is local.states.distributed_map's."""
 
     def run(state: State, raw_input: Any, execution: dict[str, Any], context: State) -> Outcome:
-        output, following = original(state, raw_input, execution, context)
+        run_items = distributed if distributed is not None and is_distributed(state) else original
+        output, following = run_items(state, raw_input, execution, context)
         return check_size(output, "The Map state"), following
 
     return run
@@ -212,6 +216,11 @@ def choice(original: Callable[..., Outcome]) -> Callable[..., Outcome]:
         return output, state["Default"]
 
     return execute
+
+
+def is_distributed(state: Mapping[str, Any]) -> bool:
+    processor = state.get("ItemProcessor") or state.get("Iterator") or {}
+    return bool((processor.get("ProcessorConfig") or {}).get("Mode") == "DISTRIBUTED")
 
 
 def _only(state: State, name: str) -> State:

@@ -63,7 +63,8 @@ ATTEMPT = (
 )
 # What DescribeFailure is asked about. An error need not have a cause, and a missing one would fail the expression.
 CAUGHT = """{'state': $states.context.State.Name, 'error': $states.errorOutput.Error,
-    'cause': $exists($states.errorOutput.Cause) ? $states.errorOutput.Cause : ''}"""
+    'cause': $exists($states.errorOutput.Cause) ? $states.errorOutput.Cause : '',
+    'execution': $states.context.Execution.Id}"""
 
 
 def expression(text: str) -> str:
@@ -107,6 +108,7 @@ def invoke(
     timeout: cdk.Duration,
     output: Json = None,
     assign: Mapping[str, Json] | None = None,
+    retries: Sequence[Json] = (LAMBDA_RETRY,),
 ) -> sfn.CustomState:
     """A Lambda; its answer is `$states.result.Payload`. The state waits a little longer than the function may run."""
     return task(
@@ -115,7 +117,7 @@ def invoke(
         "lambda:invoke",
         {"FunctionName": function.arn, "Payload": payload},
         timeout=timeout.plus(cdk.Duration.seconds(30)),
-        retries=(LAMBDA_RETRY,),
+        retries=retries,
         output=expression("$states.result.Payload") if output is None else output,
         assign=assign,
     )
@@ -155,7 +157,7 @@ class Failures(Construct):
         self.entry.add_catch(undescribed, errors=["States.ALL"])
         self.entry.next(failed)
 
-    def catch(self, *states: sfn.CustomState | sfn.Map | sfn.Parallel) -> None:
+    def catch(self, *states: sfn.CustomState | sfn.Map | sfn.DistributedMap | sfn.Parallel) -> None:
         for state in states:
             state.add_catch(self.entry, errors=["States.ALL"], assign={"caught": expression(CAUGHT)})
 

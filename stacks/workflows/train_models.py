@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
@@ -15,6 +16,7 @@ from stacks.functions import InsightFunction
 from stacks.names import KINDS, endpoint_stack_name, package_group_name, sagemaker_arn, stack_arn
 from stacks.permissions import Permission, allow, grant
 from stacks.workflows.engineering import Engineering, processing_task
+from stacks.workflows.exporting import Exporting, ExportParts, acknowledge_children, export_permissions
 from stacks.workflows.jobs import JobDefaults, processing_job
 from stacks.workflows.machine import workflow_machine
 from stacks.workflows.model_branch import model_branch
@@ -41,6 +43,11 @@ class TrainingParts:
     functions: Mapping[str, InsightFunction]
     jobs_role: iam.IRole
     promote_model: sfn.IStateMachine
+    insights_table: dynamodb.ITable
+
+    @property
+    def exporting(self) -> ExportParts:
+        return ExportParts(bucket=self.bucket, insights_table=self.insights_table, functions=self.functions)
 
 
 class TrainModels(Construct):
@@ -59,23 +66,25 @@ class TrainModels(Construct):
             timeout=cdk.Duration.hours(40),
         )
         grant(self.state_machine, self._permissions())
+        acknowledge_children(self.state_machine)
 
     def _definition(self) -> sfn.IChainable:
         """The graph, as the console draws it."""
         prepare = self._prepare()
         generate, listed, load = self._generate(), self._list_generated(), self._load_generated()
-        export, manifest = self._export(), self._write_manifest()
+        export = Exporting(self, self._parts.exporting)
         engineering = Engineering(self, self._parts.defaults)
         train, summarize = self._train(), self._summarize()
 
         engineering.last.next(train).next(summarize).next(self._notify())
-        exported = export.next(manifest).next(engineering.first)
+        export.manifest.next(engineering.first)
         source = choice(self, "WhichSource")
-        source.when(when("$run.source.kind = 'synthetic'"), generate.next(listed).next(load).next(exported))
+        # What was ingested a moment ago is not in a point-in-time export for certain: a scan reads it consistently.
+        source.when(when("$run.source.kind = 'synthetic'"), generate.next(listed).next(load).next(export.scan))
         source.when(when("$run.source.kind = 's3'"), engineering.first)
-        source.otherwise(export)
+        source.otherwise(export.choice)
         self._failures.catch(
-            prepare, generate, listed, load, export, manifest, *engineering.catchable, train, summarize
+            prepare, generate, listed, load, *export.catchable, *engineering.catchable, train, summarize
         )
         return prepare.next(source)
 
@@ -148,44 +157,6 @@ class TrainModels(Construct):
             outputs=expression("{'rows': $sum($states.result.rows), 'refused': $sum($states.result.refused)}"),
         )
         return load.item_processor(ingest)
-
-    def _export(self) -> sfn.Map:
-        """A segment per Lambda; one near its time limit hands on to the next where it stopped."""
-        segment = invoke(
-            self,
-            "ExportSegment",
-            self._parts.functions["export_insights"],
-            expression(
-                """{'run_id': $run.run_id, 'bucket': $run.bucket, 'raw_prefix': $run.raw_prefix,
-                'source': $run.source, 'segment': $states.input.segment,
-                'total_segments': $states.input.total_segments,
-                'start_key': $exists($states.input.start_key) ? $states.input.start_key : null,
-                'batch': $exists($states.input.batch) ? $states.input.batch : 0}"""
-            ),
-            timeout=cdk.Duration.minutes(15),
-        )
-        finished = sfn.Succeed.jsonata(self, "SegmentExported")
-        segment.next(choice(self, "IsSegmentDone").when(when("$states.input.done"), finished).otherwise(segment))
-        export = sfn.Map.jsonata(
-            self,
-            "ExportInsights",
-            items=sfn.ProvideItems.jsonata(expression("$run.segments")),
-            max_concurrency=40,  # an inline Map's own limit
-            outputs=expression("{'segments': $count($states.result)}"),
-        )
-        return export.item_processor(segment)
-
-    def _write_manifest(self) -> sfn.CustomState:
-        return invoke(
-            self,
-            "WriteManifest",
-            self._parts.functions["write_manifest"],
-            expression(
-                "{'run_id': $run.run_id, 'bucket': $run.bucket, 'raw_prefix': $run.raw_prefix, 'source': $run.source.kind}"
-            ),
-            timeout=cdk.Duration.minutes(15),
-            assign={"manifest": expression("$states.result.Payload")},
-        )
 
     def _train(self) -> sfn.Parallel:
         parallel = sfn.Parallel.jsonata(self, "TrainEachModel")
@@ -268,6 +239,7 @@ class TrainModels(Construct):
             ),
             allow(["s3:PutObject"], [parts.bucket.arn_for_objects("features/splits.json")]),
             allow(["sns:Publish"], [parts.topic.topic_arn]),
+            *export_permissions(parts.exporting),
             *nested_execution_permissions(stack),
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,11 @@ from tests.stacks.walk import Failed, called, definition, install, walk
 
 Templates = Mapping[str, dict[str, Any]]
 RUN_ID = "0123456789ab"
+TABLE_EXPORT = "arn:aws:dynamodb:us-east-1:000000000000:table/insights/export/0123-abcd"
+
+
+def export_of(failing: str) -> str | None:
+    return "point_in_time" if failing.startswith("aws-sdk:dynamodb:") else None
 
 
 @dataclass
@@ -27,7 +33,9 @@ class World:
     live: str = ""
     plan: Mapping[str, Any] | None = None
     failing: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    export: str | None = None
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    table_export_answers: list[str] = field(default_factory=lambda: ["IN_PROGRESS", "COMPLETED"])
 
     def call(self, resource: str, arguments: dict[str, Any]) -> Any:
         """An entry of `failing` is the called name, or the name and the kind."""
@@ -44,7 +52,15 @@ class World:
     def answer(self, name: str, given: dict[str, Any]) -> Any:
         answers: dict[str, Callable[[dict[str, Any]], Any]] = {
             "PrepareRun": self.run,
-            "ExportInsights": lambda e: {**e, "done": e["batch"] > 0, "start_key": {"device_id": "d"}, "batch": 1},
+            "ExportInsights": lambda e: {
+                "segment": e["segment"],
+                "done": e.get("batch", 0) > 0,
+                "start_key": {"device_id": "d"},
+                "batch": 1,
+                "rows": 5,
+            },
+            "aws-sdk:dynamodb:exportTableToPointInTime": lambda _: {"ExportDescription": {"ExportArn": TABLE_EXPORT}},
+            "aws-sdk:dynamodb:describeExport": self.table_export,
             "aws-sdk:s3:listObjectsV2": self.listing,
             "WriteManifest": lambda _: {"manifest": "s3://bucket/raw/manifest.json", "rows": 10},
             "IngestInsights": lambda _: {"rows": 5, "refused": 0},
@@ -84,7 +100,21 @@ class World:
             "reason": "psi 0.4",
             "segments": [{"segment": number, "total_segments": 2} for number in range(2)],
             **({"plan": self.plan} if self.plan else {}),
+            **({"export": {"method": self.export, "segments": 2}} if self.export else {}),
         }
+
+    def table_export(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert request == {"ExportArn": TABLE_EXPORT}
+        status = self.table_export_answers.pop(0)
+        description = {"ExportArn": TABLE_EXPORT, "ExportStatus": status, "ExportTime": "2026-03-02T10:00:00Z"}
+        failed = {"FailureMessage": "the bucket is gone"} if status == "FAILED" else {}
+        return {"ExportDescription": description | failed}
+
+    def get_object(self, **request: Any) -> dict[str, Any]:
+        """The list of the data files, as the Distributed Map reads it."""
+        self.asked.append(("ItemReader", request))
+        lines = [{"itemCount": 7, "md5Checksum": "x", "dataFileS3Key": f"data/{n}.json.gz"} for n in range(3)]
+        return {"Body": io.BytesIO("".join(json.dumps(line) + "\n" for line in lines).encode())}
 
     def listing(self, request: dict[str, Any]) -> dict[str, Any]:
         if request["Prefix"] == "features/splits.json":
@@ -126,7 +156,7 @@ def train(templates: Templates, monkeypatch: pytest.MonkeyPatch) -> Train:
     machine = definition(templates["IopsTraining"], "TrainModels")
 
     def run(world: World) -> Any:
-        install(monkeypatch, world.call)
+        install(monkeypatch, world.call, s3=world)
         return walk(machine, {})
 
     return run
@@ -160,16 +190,82 @@ def test_an_export_hands_on_until_every_segment_is_done(train: Train):
 
     asked = [request["Payload"] for request in world.requests("ExportInsights")]
     handed_on = {"device_id": "d"}
-    assert sorted((e["segment"], e["batch"], e["start_key"] == handed_on) for e in asked) == [
-        (0, 0, False),
-        (0, 1, True),
-        (1, 0, False),
-        (1, 1, True),
+    assert sorted((e["segment"], e.get("batch"), e.get("start_key"), e.get("rows")) for e in asked) == [
+        (0, 1, handed_on, 5),
+        (0, None, None, None),
+        (1, 1, handed_on, 5),
+        (1, None, None, None),
     ]
     assert all(
-        set(event) == {"run_id", "bucket", "raw_prefix", "source", "segment", "total_segments", "start_key", "batch"}
-        for event in asked
+        set(event) >= {"run_id", "bucket", "raw_prefix", "source", "segment", "total_segments"} for event in asked
     )
+
+
+def test_a_point_in_time_export_is_waited_for_and_each_of_its_files_exported(train: Train):
+    world = World(export="point_in_time")
+
+    assert outcomes(train(world))["risk"]["status"] == "promoted"
+
+    [started] = world.requests("aws-sdk:dynamodb:exportTableToPointInTime")
+    assert (started["ClientToken"], started["S3Prefix"]) == (RUN_ID, f"exports/{RUN_ID}/table")
+    [listed] = world.requests("ItemReader")
+    key = f"exports/{RUN_ID}/table/AWSDynamoDB/0123-abcd/manifest-files.json"
+    assert listed == {"Bucket": "bucket", "Key": key}
+    asked = [request["Payload"] for request in world.requests("ExportInsights")]
+    firsts = sorted((e["segment"], e["data_file"]["dataFileS3Key"]) for e in asked if "batch" not in e)
+    assert firsts == [(0, "data/0.json.gz"), (1, "data/1.json.gz"), (2, "data/2.json.gz")]
+    assert len(asked) == 6
+
+
+def test_a_table_export_that_fails_ends_the_run_with_dynamodbs_reason(train: Train):
+    with pytest.raises(Failed) as raised:
+        train(World(export="point_in_time", table_export_answers=["IN_PROGRESS", "FAILED"]))
+
+    assert raised.value.error == "TableExportFailed"
+    assert raised.value.cause == f"DescribeTableExport: {TABLE_EXPORT} failed: the bucket is gone"
+
+
+def test_what_was_ingested_by_the_run_itself_is_scanned_whatever_was_planned(train: Train):
+    source = {"kind": "synthetic", "records": 2000, "seed": 7, "device_prefix": "synthetic-7-"}
+    world = World(source=source, export="point_in_time")
+
+    train(world)
+
+    assert world.requests("aws-sdk:dynamodb:exportTableToPointInTime") == []
+    assert {request["Payload"]["segment"] for request in world.requests("ExportInsights")} == {0, 1}
+
+
+@dataclass
+class Flaky(World):
+    """One segment's function is killed so often."""
+
+    kills: int = 0
+
+    def answer(self, name: str, given: dict[str, Any]) -> Any:
+        if name == "ExportInsights" and given["segment"] == 1 and self.kills:
+            self.kills -= 1
+            raise Failed("Runtime.ExitError", "RequestId: 52fdfc07 Error: Runtime exited with error: signal: killed")
+        return super().answer(name, given)
+
+
+def test_a_killed_segment_is_retried_alone(train: Train):
+    world = Flaky(kills=3)
+
+    assert outcomes(train(world))["risk"]["status"] == "promoted"
+
+    asked = [request["Payload"]["segment"] for request in world.requests("ExportInsights")]
+    assert (asked.count(0), asked.count(1)) == (2, 2 + 3)
+
+
+def test_a_segment_that_fails_for_good_fails_the_run_which_asks_for_its_cause(train: Train):
+    world = Flaky(kills=99)
+
+    with pytest.raises(Failed) as raised:
+        train(world)
+
+    assert raised.value.error == "States.ExceedToleratedFailureThreshold"
+    [asked] = world.requests("DescribeFailure")
+    assert (asked["Payload"]["state"], asked["Payload"]["execution"]) == ("ExportInsights", "arn:execution")
 
 
 def test_a_synthetic_run_generates_loads_and_then_exports(train: Train):
@@ -402,7 +498,8 @@ def test_a_failed_promotion_keeps_what_is_known_of_the_model(train: Train):
     ("failing", "state"),
     [
         ("PrepareRun", "PrepareRun"),
-        ("ExportInsights", "ExportInsights"),
+        ("aws-sdk:dynamodb:exportTableToPointInTime", "StartTableExport"),
+        ("aws-sdk:dynamodb:describeExport", "DescribeTableExport"),
         ("WriteManifest", "WriteManifest"),
         ("sagemaker:createProcessingJob.sync engineer", "EngineerFeatures"),
         ("sagemaker:createProcessingJob.sync iops-merge", "MergeFeatures"),
@@ -411,7 +508,8 @@ def test_a_failed_promotion_keeps_what_is_known_of_the_model(train: Train):
 )
 def test_any_other_failure_ends_the_run_with_the_described_cause(train: Train, failing: str, state: str):
     with pytest.raises(Failed) as raised:
-        train(World(failing={failing: ("InvalidThing", "the reason")}, plan=PLAN if state == "MergeFeatures" else None))
+        plan = PLAN if state == "MergeFeatures" else None
+        train(World(failing={failing: ("InvalidThing", "the reason")}, plan=plan, export=export_of(failing)))
 
     assert raised.value.error == "InvalidThing"
     assert raised.value.cause == f"{state}: the reason"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ministack.services import stepfunctions
 
-from local.states import engine
+from local.states import distributed_map, engine
 
 Call = Callable[[str, Any], Any]
 Failed = stepfunctions._ExecutionError
@@ -29,20 +31,27 @@ def _logical_id(reference: Mapping[str, Any]) -> str:
     return target if isinstance(target, str) else target[0]
 
 
-def install(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
-    """`call` stands for every integration; waits take no time."""
+def install(monkeypatch: pytest.MonkeyPatch, call: Call, *, s3: Any = None) -> None:
+    """`call` stands for every integration, `s3` for the client by which a Distributed Map reads; waits take no time."""
     sfn = stepfunctions
+    clients = SimpleNamespace(get=lambda service, role: s3)
+    monkeypatch.setattr(distributed_map, "authorize", lambda *_, **__: None)
+    distributed = partial(_distributed, clients)
+    monkeypatch.setattr(sfn, "_run_map_items", engine.map_items(sfn._run_map_items, distributed))
     monkeypatch.setattr(sfn, "_invoke_resource", call)
     monkeypatch.setattr(sfn, "_scaled_sleep", lambda seconds: None)
     monkeypatch.setattr(sfn, "_run_sub_machine", engine.sub_machine)
     for name, wrap in (
         ("_run_parallel_branches", engine.parallel),
-        ("_run_map_items", engine.map_items),
         ("_execute_choice", engine.choice),
         ("_apply_output_path", engine.output_path),
         ("_error_matches", engine.error_matches),
     ):
         monkeypatch.setattr(sfn, name, wrap(getattr(sfn, name)))
+
+
+def _distributed(clients: Any, *given: Any) -> Any:
+    return distributed_map.DistributedMap(clients, *given).run()
 
 
 def walk(machine: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
@@ -60,7 +69,12 @@ def walk(machine: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
         "StateMachine": {"Id": "arn:machine", "Name": "walked"},
         "variables": {},
     }
-    execution = {"executionArn": "arn:execution", "stateMachineArn": "arn:machine", "status": "RUNNING", "events": []}
+    execution = {
+        "executionArn": "arn:execution",
+        "stateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:Walked",
+        "status": "RUNNING",
+        "events": [],
+    }
     return stepfunctions._run_sub_machine(machine["States"], machine["StartAt"], given, execution, context)
 
 
