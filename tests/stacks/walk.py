@@ -28,6 +28,8 @@ def definition(template: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _logical_id(reference: Mapping[str, Any]) -> str:
     [target] = reference.values()
+    if isinstance(target, Mapping):  # an output of another stack
+        return str(target["OutputName"])
     return target if isinstance(target, str) else target[0]
 
 
