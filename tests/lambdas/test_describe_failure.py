@@ -246,3 +246,66 @@ def test_whatever_it_is_given_it_answers_with_a_sentence(event_given: object) ->
     assert isinstance(described["cause"], str)
     assert described["cause"]
     assert isinstance(described["error"], str)
+
+
+class MapRuns:
+    """Step Functions with one execution whose second Map Run has failed children."""
+
+    def __init__(self, *, children: list[dict[str, Any]], error: Exception | None = None) -> None:
+        self._children = {child["executionArn"]: child for child in children}
+        self._error = error
+
+    def list_map_runs(self, *, executionArn: str) -> dict[str, Any]:
+        if self._error:
+            raise self._error
+        runs = [("arn:run:1", 1), ("arn:run:2", 2)]
+        return {
+            "mapRuns": [{"mapRunArn": arn, "startDate": date} for arn, date in runs if executionArn == "arn:execution"]
+        }
+
+    def list_executions(self, **request: Any) -> dict[str, Any]:
+        assert (request["mapRunArn"], request["statusFilter"]) == ("arn:run:2", "FAILED")
+        return {"executions": [{"executionArn": arn} for arn in self._children]}
+
+    def describe_execution(self, *, executionArn: str) -> dict[str, Any]:
+        return self._children[executionArn]
+
+
+EXCEEDED = {
+    "state": "ExportInsights",
+    "error": "States.ExceedToleratedFailureThreshold",
+    "cause": "The specified tolerated failure threshold was exceeded",
+    "execution": "arn:execution",
+}
+DAMAGED = json.dumps({"errorMessage": "data/0.json.gz holds 6 items and not 7", "errorType": "DamagedDataFile"})
+
+
+@pytest.mark.parametrize(
+    ("given", "part"),
+    [
+        ({"segment": 3, "total_segments": 8}, "segment 3: "),
+        ({"segment": 0, "data_file": {"dataFileS3Key": "data/0.json.gz"}}, "file data/0.json.gz: "),
+    ],
+)
+def test_a_failed_distributed_map_tells_the_cause_of_the_child_that_failed_first(
+    given: dict[str, Any], part: str
+) -> None:
+    later = {"executionArn": "arn:child:2", "error": "Other", "cause": "came later", "input": "{}"}
+    first = {"executionArn": "arn:child:1", "error": "DamagedDataFile", "cause": DAMAGED, "input": json.dumps(given)}
+    described = describe_failure(EXCEEDED, states=MapRuns(children=[later, first]))
+    assert described["error"] == "DamagedDataFile"
+    assert described["cause"] == (
+        f"ExportInsights failed: {part}data/0.json.gz holds 6 items and not 7 (DamagedDataFile) [execution arn:child:1]"
+    )
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        MapRuns(children=[]),
+        MapRuns(children=[], error=EndpointConnectionError(endpoint_url="https://states")),
+    ],
+    ids=["no child", "no answer"],
+)
+def test_a_distributed_map_whose_child_is_unknown_keeps_its_own_cause(states: MapRuns) -> None:
+    assert "threshold was exceeded" in describe_failure(EXCEEDED, states=states)["cause"]
