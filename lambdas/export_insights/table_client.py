@@ -16,7 +16,7 @@ from botocore.session import Session
 ITEM_SHAPE = "AttributeMap"
 
 
-class _ItemsAsTheyCome(JSONParser):
+class ItemsAsTheyCome(JSONParser):
     def _handle_map(self, shape: Any, value: Any) -> Any:
         if shape.name == ITEM_SHAPE:
             return value
@@ -25,7 +25,7 @@ class _ItemsAsTheyCome(JSONParser):
 
 class _Factory(ResponseParserFactory):
     def create_parser(self, protocol_name: str) -> ResponseParser:
-        return _ItemsAsTheyCome() if protocol_name == "json" else super().create_parser(protocol_name)
+        return ItemsAsTheyCome() if protocol_name == "json" else super().create_parser(protocol_name)
 
 
 @cache
