@@ -15,7 +15,7 @@ import pytest
 from insights.schema import Insight
 from lambdas.export_insights.data_file import DamagedDataFile, DataFile
 from lambdas.export_insights.export_insights import ExportEnvironment, Segment, export_insights
-from lambdas.ingest_insights.writer import InsightWriter
+from lambdas.insight_writer import InsightWriter
 from lambdas.labels import label_by_operator
 from lambdas.write_manifest.write_manifest import write_manifest
 from local.table_export import files_of

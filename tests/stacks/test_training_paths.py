@@ -507,8 +507,8 @@ def test_a_failed_promotion_keeps_what_is_known_of_the_model(train: Train):
     ],
 )
 def test_any_other_failure_ends_the_run_with_the_described_cause(train: Train, failing: str, state: str):
+    plan = PLAN if state == "MergeFeatures" else None
     with pytest.raises(Failed) as raised:
-        plan = PLAN if state == "MergeFeatures" else None
         train(World(failing={failing: ("InvalidThing", "the reason")}, plan=plan, export=export_of(failing)))
 
     assert raised.value.error == "InvalidThing"
