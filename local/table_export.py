@@ -27,10 +27,27 @@ Respond = Callable[[dict[str, Any]], Any]
 
 def register(settings: CloudSettings) -> None:
     from ministack.services import dynamodb
+    from ministack.services.cloudformation import provisioners
 
     exports = Exports(settings.endpoint_url)
     dynamodb._export_table_to_point_in_time = exports.starting(dynamodb._export_table_to_point_in_time)
     dynamodb._describe_export = exports.described(dynamodb._describe_export)
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::DynamoDB::Table"]
+    handlers["create"] = with_recovery(handlers["create"])
+
+
+def with_recovery(create: Callable[..., Any]) -> Callable[..., Any]:
+    """A stack's table has the point-in-time recovery of its template, which MiniStack leaves off."""
+
+    def created(logical_id: str, properties: Mapping[str, Any], stack_name: str) -> Any:
+        from ministack.services import dynamodb
+
+        made = create(logical_id, properties, stack_name)
+        wanted = (properties.get("PointInTimeRecoverySpecification") or {}).get("PointInTimeRecoveryEnabled", False)
+        dynamodb._pitr_settings[made[0]] = str(wanted).lower() == "true"
+        return made
+
+    return created
 
 
 class Exports:

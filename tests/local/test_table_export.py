@@ -111,3 +111,23 @@ def test_whoever_may_not_write_the_export_may_not_start_it(
         client_of(laptop, role).export_table_to_point_in_time(
             TableArn=ARN, S3Bucket=BUCKET, S3Prefix="exports/run/table"
         )
+
+
+@pytest.mark.parametrize(("wanted", "status"), [(True, "ENABLED"), (False, "DISABLED")])
+def test_a_stacks_table_has_the_recovery_of_its_template(laptop: LaptopCloud, wanted: bool, status: str) -> None:
+    table = {
+        "Type": "AWS::DynamoDB::Table",
+        "Properties": {
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+            "BillingMode": "PAY_PER_REQUEST",
+            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": wanted},
+        },
+    }
+    cloudformation, name = laptop.client("cloudformation"), f"recovery-{status.lower()}"
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": {"Table": table}}))
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    found = cloudformation.describe_stack_resource(StackName=name, LogicalResourceId="Table")["StackResourceDetail"]
+    backups = laptop.client("dynamodb").describe_continuous_backups(TableName=found["PhysicalResourceId"])
+    recovery = backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
+    assert recovery["PointInTimeRecoveryStatus"] == status
