@@ -6,7 +6,7 @@ disks of one host) and by part of the week, as both decide how much a row tells 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -85,13 +85,28 @@ class Baseline:
         """
         if len(X) == 0:
             raise ValueError("no training rows: a baseline needs at least one")
-        columns = [_quantile_edges(X[:, column]) for column in range(len(FEATURE_NAMES))]
-        columns.append(np.arange(len(RISK_LEVELS) - 1.0) if kind == "risk" else _quantile_edges(predictions))
+        numbers = np.unique(units, return_inverse=True)[1].astype(np.int64)
+        kept = sampled_rows(numbers, strata_of(X), seed=seed)
+        edges = [quantile_edges(X[:, column]) for column in range(len(FEATURE_NAMES))]
+        edges.append(prediction_edges(kind, predictions))
+        return cls.of(kind, edges, X[kept], numbers[kept], predictions[kept], training_rows=len(X))
+
+    @classmethod
+    def of(
+        cls,
+        kind: str,
+        edges_by_column: Sequence[Floats],
+        X: npt.NDArray[Any],
+        unit: Places,
+        predictions: Floats,
+        *,
+        training_rows: int,
+    ) -> Self:
+        """From the rows that `sampled_rows` chose among so many, and the edges (of `quantile_edges`) of all of them."""
         edges = np.full((len(COLUMNS), MOST_EDGES), np.inf)
-        for place, found in enumerate(columns):
+        for place, found in enumerate(edges_by_column):
             edges[place, : len(found)] = found
-        whole = coded(edges, X, units, predictions)
-        return cls(kind, edges, _sample(whole, np.random.default_rng(seed)), len(X))
+        return cls(kind, edges, CodedRows(_codes(edges, X, predictions), unit, strata_of(X)), training_rows)
 
     def coded(self, X: npt.NDArray[Any], units: npt.NDArray[Any], predictions: Floats) -> CodedRows:
         """A later period's rows in this baseline's bins; all as in `fit`."""
@@ -126,12 +141,17 @@ class Baseline:
 
 
 def coded(edges: Floats, X: npt.NDArray[Any], units: npt.NDArray[Any], predictions: Floats) -> CodedRows:
-    codes = np.empty((len(X), len(COLUMNS)), np.uint8)
+    numbers = np.unique(units, return_inverse=True)[1].astype(np.int64)
+    return CodedRows(_codes(edges, X, predictions), numbers, strata_of(X))
+
+
+def _codes(edges: Floats, X: npt.NDArray[Any], predictions: Floats) -> Codes:
+    codes: Codes = np.empty((len(X), len(COLUMNS)), np.uint8)
     for column in range(len(FEATURE_NAMES)):
         codes[:, column] = bins_of(X[:, column], edges[column])
     said = bins_of(predictions, edges[PREDICTION])
     codes[:, PREDICTION] = np.where(np.isnan(predictions), ABSENT, said)
-    return CodedRows(codes, np.unique(units, return_inverse=True)[1].astype(np.int64), strata_of(X))
+    return codes
 
 
 def bins_of(values: npt.NDArray[Any], edges: Floats) -> Codes:
@@ -148,7 +168,12 @@ def strata_of(X: npt.NDArray[Any]) -> Places:
     return strata
 
 
-def _quantile_edges(values: npt.NDArray[Any]) -> Floats:
+def prediction_edges(kind: str, predictions: Floats) -> Floats:
+    """Upper edges of the bins of what the model says: one for each level, or quantiles of the scores."""
+    return np.arange(len(RISK_LEVELS) - 1.0) if kind == "risk" else quantile_edges(predictions)
+
+
+def quantile_edges(values: npt.NDArray[Any]) -> Floats:
     """Upper edges of up to 20 bins of equal counts. A value that fills a whole bin gets one of its own, so that what lies
     below a constant is told from it."""
     known = values[~np.isnan(values)].astype(np.float64)
@@ -159,11 +184,15 @@ def _quantile_edges(values: npt.NDArray[Any]) -> Floats:
     return np.unique(np.concatenate([edges, np.nextafter(edges[counts > 1], -np.inf)]))
 
 
-def _sample(rows: CodedRows, random: np.random.Generator) -> CodedRows:
-    units = np.unique(rows.unit)
+def sampled_rows(unit: Places, stratum: Places, *, seed: int = 7) -> Places:
+    """Places of the rows that a baseline keeps, ascending: of MOST_UNITS units drawn at random, at most so many per cell."""
+    random = np.random.default_rng(seed)
+    units = np.unique(unit)
+    places = np.arange(len(unit))
     if len(units) > MOST_UNITS:
-        rows = rows.take(np.isin(rows.unit, random.choice(units, MOST_UNITS, replace=False)))
-    return rows.take(at_most(rows.cell, MOST_ROWS_PER_CELL, random))
+        places = np.flatnonzero(np.isin(unit, random.choice(units, MOST_UNITS, replace=False)))
+    kept: Places = places[at_most(unit[places] * STRATA + stratum[places], MOST_ROWS_PER_CELL, random)]
+    return kept
 
 
 def at_most(cell: Places, limit: int | Places, random: np.random.Generator) -> npt.NDArray[np.bool_]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from insights.columns import Floats
 from insights.feature_table import FEATURE_NAMES
@@ -48,6 +49,16 @@ class Preprocessing:
         deviation = math.sqrt(_sum((filled - mean) ** 2) / len(values))
         return median, mean, deviation if deviation > 0.0 else 1.0
 
+    @staticmethod
+    def of_column(values: npt.NDArray[Any]) -> tuple[float, float, float]:
+        """Median, mean and deviation of one feature, (n,), as `fit` finds them; for rows that are not in memory at once."""
+        known = values[~np.isnan(values)].astype(np.float64)
+        median = float(np.median(known)) if len(known) else 0.0
+        filled = np.where(np.isnan(values), median, values.astype(np.float64))
+        mean = _column_sum(filled) / len(values)
+        deviation = float(np.sqrt(_column_sum((filled - mean) ** 2) / len(values)))
+        return median, mean, deviation if deviation > 0.0 else 1.0
+
     def transform(self, X: Floats) -> Floats:
         """Complete, scaled rows, shape (n, 25)."""
         values = _checked(X)
@@ -80,6 +91,16 @@ def _sum(terms: Floats) -> float:
     total = 0.0
     for begin in range(0, len(terms), _BLOCK_ROWS):
         total = float(np.cumsum(np.concatenate([[total], terms[begin : begin + _BLOCK_ROWS]]))[-1])
+    return total
+
+
+def _column_sum(values: Floats) -> float:
+    """Value by value, as `_sum` adds rows; numpy's own sum of one column adds in pairs, which differs in the last bits."""
+    total = 0.0
+    for begin in range(0, len(values), _BLOCK_ROWS):
+        block = values[begin : begin + _BLOCK_ROWS].copy()
+        block[0] += total
+        total = float(np.add.accumulate(block)[-1])
     return total
 
 

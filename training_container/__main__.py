@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from insights.schema import KINDS
 from training_container.errors import UnusableInput
-from training_container.hyperparameters import FIXED, TUNED
-from training_container.sagemaker_contract import ContainerPaths, cores, run_contained
+from training_container.hyperparameters import FIXED, SWITCHES, TUNED
+from training_container.sagemaker_contract import ContainerPaths, cores, leave_at_once, run_contained
 
 if TYPE_CHECKING:
     from training_container.merge import Choices
@@ -114,7 +114,7 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     train.add_argument("--kind", choices=KINDS)
     train.add_argument("--input", type=Path, help="engineer's output folder")
     train.add_argument("--model", type=Path)
-    for name in (*TUNED, *FIXED):
+    for name in (*TUNED, *FIXED, *SWITCHES):
         train.add_argument(f"--{name.replace('_', '-')}", dest=f"hp_{name}", metavar="VALUE")
     train.set_defaults(command=_train)
 
@@ -201,7 +201,7 @@ def _choices(arguments: argparse.Namespace, paths: ContainerPaths) -> Choices:
 
 
 def _train(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
-    from training_container.train import train
+    from training_container.train import Place, train
 
     given = {
         name.removeprefix("hp_"): value
@@ -214,7 +214,9 @@ def _train(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
         name: arguments.input / "columnar" if arguments.input else paths.channel(name)
         for name in ("train", "validation", "calibration")
     }
-    train({**paths.hyperparameters(), **given}, folders, arguments.model or paths.model)
+    # By hand a folder is all there is; a job's hosts are those of its resource configuration.
+    place = Place(scratch=paths.scratch) if arguments.input else Place(paths.hosts(), paths.end_lost, paths.scratch)
+    train({**paths.hyperparameters(), **given}, folders, arguments.model or paths.model, place)
 
 
 def _evaluate(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
@@ -271,4 +273,7 @@ def _port(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    end_code = main(sys.argv[1:])
+    if end_code and sys.argv[1:2] == ["train"]:
+        leave_at_once(end_code)
+    sys.exit(end_code)

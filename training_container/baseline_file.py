@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from insights.drift_baseline import Baseline, OtherFeatureTable
+from insights.drift_baseline import Baseline, OtherFeatureTable, prediction_edges
 from training_container.errors import UnusableInput
+from training_container.learnt_rows import LearntRows
+from training_container.mapped_rows import blocks
 from training_container.predictor import Predictor
 from training_container.split_file import Split
 
 BASELINE: Final = "baseline.npz"
-HELD_OUT: Final = ("validation", "calibration")
 
 
-def write_baseline(folder: Path, predictor: Predictor, splits: Mapping[str, Split]) -> None:
+def write_baseline(folder: Path, predictor: Predictor, learnt: LearntRows, held_out: Sequence[Split]) -> None:
     """From every row that training was given; only the held-out ones carry what the model says to them."""
-    parts = [splits["train"], *(splits[name] for name in HELD_OUT)]
-    rows = Split.concatenate(parts)
-    predictions = np.concatenate([np.full(len(parts[0]), np.nan), *(said(predictor, part.X) for part in parts[1:])])
-    baseline = Baseline.fit(predictor.kind, rows.X, rows.group(), predictions)
+    kept = learnt.sampled
+    is_held_out = kept.held_out >= 0
+    predictions = np.full(len(kept.unit), np.nan)
+    predictions[is_held_out] = said(predictor, kept.X[is_held_out])
+    of_predictions = prediction_edges(
+        predictor.kind,
+        # A risk model's bins are its levels, whatever it says.
+        np.empty(0)
+        if predictor.kind == "risk"
+        else np.concatenate([said(predictor, rows) for split in held_out for rows in blocks(split.X)]),
+    )
+    baseline = Baseline.of(
+        predictor.kind,
+        [*learnt.edges, of_predictions],
+        kept.X,
+        kept.unit,
+        predictions,
+        training_rows=learnt.count + sum(map(len, held_out)),
+    )
     np.savez_compressed(folder / BASELINE, **baseline.to_arrays())  # type: ignore[arg-type]
 
 

@@ -1,14 +1,20 @@
-"""What went wrong and whose it is: the container exits 2 when the caller's data or input is wrong, 1 for a bug of its own."""
+"""What went wrong and whose it is: the container exits 2 when the caller's data or input is wrong, 1 for a bug of its own,
+3 when another host of the same training was lost."""
 
 from __future__ import annotations
 
 EXIT_UNUSABLE = 2
 EXIT_BUG = 1
+EXIT_LOST = 3
 EXIT_STOPPED = 143  # 128 + SIGTERM, as a shell reports it
 
 
 class UnusableInput(ValueError):
     """The data, a hyperparameter or an argument cannot be used; the message names it, its value and the remedy."""
+
+
+class LostHost(RuntimeError):
+    """Another host did not come, died, hangs or gave up, so that a training over several cannot go on."""
 
 
 class Stopped(BaseException):

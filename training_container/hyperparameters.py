@@ -33,12 +33,16 @@ FIXED: Mapping[str, Range] = {
     "seed": Range(0, 2**31 - 1, whole=True),
     "nthread": Range(1, 1_024, whole=True),
 }
+SWITCHES = ("external_memory",)
 IGNORED = ("_tuning_objective_metric",)  # SageMaker's tuning adds it to every trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hyperparameters:
-    """`lambda_` is XGBoost's lambda; nthread None: as many threads as the platform grants."""
+    """`lambda_` is XGBoost's lambda; nthread None: as many threads as the platform grants.
+
+    With `external_memory` the training rows are quantised into a cache on the storage volume.
+    """
 
     kind: str
     max_depth: int = 6
@@ -53,6 +57,7 @@ class Hyperparameters:
     early_stopping_rounds: int = 10
     seed: int = 7
     nthread: int | None = None
+    external_memory: bool = False
 
     @classmethod
     def parse(cls, given: Mapping[str, str]) -> Hyperparameters:
@@ -64,9 +69,12 @@ class Hyperparameters:
         for name, text in given.items():
             if name == "kind" or name in IGNORED:
                 continue
+            if name in SWITCHES:
+                values[name] = _switch(name, text)
+                continue
             allowed = TUNED.get(name) or FIXED.get(name)
             if allowed is None:
-                known = ", ".join((*TUNED, *FIXED))
+                known = ", ".join((*TUNED, *FIXED, *SWITCHES))
                 raise UnusableInput(f"unknown hyperparameter {name!r} = {text!r}; known are kind, {known}")
             values["lambda_" if name == "lambda" else name] = _number(name, text, allowed)
         return cls(kind=kind, **values)
@@ -75,6 +83,12 @@ class Hyperparameters:
         """The tuned ones by XGBoost's names."""
         values = asdict(self)
         return {name: values["lambda_" if name == "lambda" else name] for name in TUNED}
+
+
+def _switch(name: str, text: str) -> bool:
+    if text not in ("true", "false"):
+        raise UnusableInput(f"hyperparameter {name} is {text!r}; give true or false")
+    return text == "true"
 
 
 def _number(name: str, text: str, allowed: Range) -> float | int:

@@ -14,11 +14,34 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
-from training_container.errors import EXIT_BUG, EXIT_STOPPED, EXIT_UNUSABLE, Stopped, UnusableInput
+from training_container.errors import (
+    EXIT_BUG,
+    EXIT_LOST,
+    EXIT_STOPPED,
+    EXIT_UNUSABLE,
+    LostHost,
+    Stopped,
+    UnusableInput,
+)
 
 FAILURE_CHARACTERS = 1024  # what SageMaker copies into FailureReason
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """The instances of one training job; the first of the names leads."""
+
+    names: tuple[str, ...]
+    current: str
+
+    @property
+    def rank(self) -> int:
+        return self.names.index(self.current)
+
+
+ONE_HOST = Hosts(("algo-1",), "algo-1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +89,37 @@ class ContainerPaths:
         found: dict[str, str] = {name: str(value) for name, value in json.loads(path.read_text()).items()}
         return found
 
+    def hosts(self) -> Hosts:
+        """From resourceconfig.json; by hand there is none, and one host."""
+        path = self.root / "input" / "config" / "resourceconfig.json"
+        if not path.is_file():
+            return ONE_HOST
+        found = read_json(path)
+        hosts = Hosts(tuple(sorted(found["hosts"])), found["current_host"])
+        if len(hosts.names) > 1:
+            self._check_sharded("train")
+        return hosts
+
+    def _check_sharded(self, channel: str) -> None:
+        path = self.root / "input" / "config" / "inputdataconfig.json"
+        given = read_json(path).get(channel, {}).get("S3DistributionType") if path.is_file() else None
+        if given == "FullyReplicated":
+            raise UnusableInput(
+                f"channel {channel!r} is FullyReplicated over several instances: every row would count once for each; "
+                "give it the S3DataDistributionType ShardedByS3Key"
+            )
+
+    @property
+    def scratch(self) -> Path | None:
+        """A folder on the instance's storage volume for what need not stay; by hand there is none."""
+        return self.root if self.root.is_dir() else None
+
+    def end_lost(self, sentence: str) -> NoReturn:
+        """End this process from another thread than the main one, which does not come back by itself."""
+        print(f"lost: {sentence}", file=sys.stderr, flush=True)
+        self.write_failure(sentence)
+        os._exit(EXIT_LOST)
+
     def write_failure(self, sentence: str) -> None:
         """For FailureReason (training) and ExitMessage (processing); by hand there is no such folder and none is made."""
         output = self.root / "output"
@@ -89,6 +143,10 @@ def run_contained(command: Callable[[], None], paths: ContainerPaths) -> int:
         print(f"refused: {refused}", file=sys.stderr, flush=True)
         paths.write_failure(str(refused))
         return EXIT_UNUSABLE
+    except LostHost as lost:
+        print(f"lost: {lost}", file=sys.stderr, flush=True)
+        paths.write_failure(str(lost))
+        return EXIT_LOST
     except Exception as bug:
         traceback.print_exc()
         paths.write_failure(
@@ -97,6 +155,13 @@ def run_contained(command: Callable[[], None], paths: ContainerPaths) -> int:
         return EXIT_BUG
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def leave_at_once(code: int) -> NoReturn:
+    """Without the libraries' destructors: XGBoost's crash where other hosts were lost, and signal 11 took the code's place."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,42 +14,96 @@ import numpy.typing as npt
 import xgboost as xgb
 
 from insights.feature_table import FEATURE_NAMES
-from insights.preprocessing import Preprocessing
 from insights.schema import RISK_LEVELS
 from training_container.baseline_file import write_baseline
-from training_container.calibration import fit_interval, fit_temperature
+from training_container.calibration import fit_interval, fit_spread, fit_temperature
+from training_container.collective import ALONE, Group, joined
 from training_container.errors import UnusableInput
 from training_container.hyperparameters import Hyperparameters
+from training_container.learnt_rows import HELD_OUT, LearntRows
+from training_container.mapped_rows import blocks
+from training_container.matrices import cached, quantised
 from training_container.model_folder import PREPROCESSING, SPREAD_TREES, TREES, ModelDescription, write_golden
 from training_container.predictor import Predictor
-from training_container.sagemaker_contract import cores
-from training_container.split_file import Split
+from training_container.sagemaker_contract import ONE_HOST, Hosts, cores
+from training_container.split_file import Split, files_of
 
 GOLDEN_ROWS = 32
 METRICS = {"risk": "mlogloss", "performance": "rmse"}
 
 
-def train(given: Mapping[str, str], folders: Mapping[str, Path], model: Path) -> None:
-    """Fit, calibrate and write the model folder; prints the objective as `validation-<metric>=<value>;`."""
+def train(given: Mapping[str, str], folders: Mapping[str, Path], model: Path, at: Place | None = None) -> None:
+    """Fit, calibrate and write the model folder; prints the objective as `validation-<metric>=<value>;`.
+
+    On several hosts all train one model together, each on its own part of `train`; the first one alone writes and prints.
+    """
     hyperparameters = Hyperparameters.parse(given)
-    splits = {name: _read(folder, name, hyperparameters.kind) for name, folder in folders.items()}
-    booster = fit(hyperparameters, splits["train"], splits["validation"])
+    place = at or Place()
+    with joined(place.hosts, place.end_lost) as group:
+        splits = read_splits(folders, hyperparameters.kind, group)
+        with tempfile.TemporaryDirectory(dir=place.scratch) as cache:
+            own = {**splits, "validation": share_of(splits["validation"], group)}
+            booster = fit(
+                hyperparameters, own["train"], own["validation"], announces=group.rank == 0, cache=Path(cache)
+            )
+        learnt = LearntRows.of(hyperparameters.kind, splits, group)
+    if learnt is None:
+        return  # what remains looks at held-out rows alone, and the first host has them all
     print(f"validation-{METRICS[hyperparameters.kind]}={booster.best_score:.6f};", flush=True)
     best = int(booster.best_iteration)
-    write_model(hyperparameters, booster[: best + 1], best, splits, model)
+    write_learnt(hyperparameters, booster[: best + 1], best, learnt, splits, model)
 
 
-def fit(hyperparameters: Hyperparameters, train: Split, validation: Split) -> xgb.Booster:
-    """The booster with best_iteration and best_score of the validation split."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a training runs: with which hosts, how a host ends that hangs because of another, and where a cache may lie."""
+
+    hosts: Hosts = ONE_HOST
+    end_lost: Callable[[str], None] = lambda sentence: None
+    scratch: Path | None = None
+
+
+def fit(
+    hyperparameters: Hyperparameters,
+    train: Split,
+    validation: Split,
+    *,
+    announces: bool = True,
+    cache: Path | None = None,
+) -> xgb.Booster:
+    """The booster with best_iteration and best_score of the validation split; external memory needs the folder `cache`."""
+    learnt = _learning_matrix(hyperparameters, train, cache)
+    judged = quantised(
+        validation.X, label_of(validation, hyperparameters.kind), threads=threads(hyperparameters), ref=learnt
+    )
     return xgb.train(
         booster_settings(hyperparameters),
-        matrix(train, hyperparameters),
+        learnt,
         num_boost_round=hyperparameters.num_round,
-        evals=[(matrix(validation, hyperparameters), "validation")],
+        evals=[(judged, "validation")],
         early_stopping_rounds=hyperparameters.early_stopping_rounds,
         verbose_eval=False,
-        callbacks=[_Announce()],
+        callbacks=[_Announce()] if announces else [],
     )
+
+
+def _learning_matrix(hyperparameters: Hyperparameters, train: Split, cache: Path | None) -> xgb.DMatrix:
+    label = label_of(train, hyperparameters.kind)
+    if hyperparameters.external_memory and cache is not None:
+        return cached(train.X, label, cache, threads=threads(hyperparameters))
+    return quantised(train.X, label, threads=threads(hyperparameters))
+
+
+def label_of(split: Split, kind: str) -> npt.NDArray[Any]:
+    return split.risk if kind == "risk" else split.score
+
+
+def share_of(split: Split, group: Group) -> Split:
+    """This host's rows of a split that all hosts have: the objective is the mean over all of them."""
+    if group.size == 1:
+        return split
+    ends = [len(split) * rank // group.size for rank in (group.rank, group.rank + 1)]
+    return split.take(np.arange(*ends))
 
 
 def booster_settings(hyperparameters: Hyperparameters) -> dict[str, Any]:
@@ -68,7 +124,8 @@ def booster_settings(hyperparameters: Hyperparameters) -> dict[str, Any]:
 
 
 def matrix(split: Split, hyperparameters: Hyperparameters) -> xgb.DMatrix:
-    label = split.risk if hyperparameters.kind == "risk" else split.score
+    """For predictions by any booster; `fit` takes the quantised rows of matrices.py."""
+    label = label_of(split, hyperparameters.kind)
     return xgb.DMatrix(split.X, label=label, feature_names=list(FEATURE_NAMES), nthread=threads(hyperparameters))
 
 
@@ -79,39 +136,55 @@ def threads(hyperparameters: Hyperparameters) -> int:
 def write_model(
     hyperparameters: Hyperparameters, booster: xgb.Booster, best: int, splits: Mapping[str, Split], model: Path
 ) -> None:
+    """The model folder of a booster that one host trained on all of `train`."""
+    learnt = LearntRows.of(hyperparameters.kind, splits, ALONE)
+    if learnt is not None:
+        write_learnt(hyperparameters, booster, best, learnt, splits, model)
+
+
+def write_learnt(
+    hyperparameters: Hyperparameters,
+    booster: xgb.Booster,
+    best: int,
+    learnt: LearntRows,
+    splits: Mapping[str, Split],
+    model: Path,
+) -> None:
     """The model folder; the golden answers are those of the model as read back from it."""
     model.mkdir(parents=True, exist_ok=True)
     booster.feature_names = None  # rows come as bare arrays; model.json holds the table, checked before any row is read
     booster.save_model(model / TREES)
-    train, calibration = splits["train"], splits["calibration"]
-    calibration_rows, temperature, quantile = len(calibration), None, None
+    held_out = [splits[name] for name in HELD_OUT]
+    calibration_rows, temperature, quantile = len(splits["calibration"]), None, None
     if hyperparameters.kind == "risk":
-        temperature = fit_temperature(_margins(booster, calibration), calibration.risk)
+        temperature = fit_temperature(_margins(booster, splits["calibration"]), splits["calibration"].risk)
     else:
         calibration_rows += len(splits["validation"])
-        spread, quantile = fit_interval(booster, splits, seed=hyperparameters.seed, threads=threads(hyperparameters))
+        seed, cores_used = hyperparameters.seed, threads(hyperparameters)
+        spread = fit_spread(*learnt.spread, splits["validation"], seed=seed, threads=cores_used)
         spread.save_model(model / SPREAD_TREES)
+        quantile = fit_interval(booster, spread, held_out)
     ModelDescription(
         kind=hyperparameters.kind,
         classes=RISK_LEVELS,
         best_iteration=best,
         hyperparameters=hyperparameters.booster_parameters(),
-        training_rows=len(train),
+        training_rows=learnt.count,
         calibration_rows=calibration_rows,
-        training_ranges=_ranges(train.X),
+        training_ranges=learnt.ranges,
         temperature=temperature,
         conformal_quantile=quantile,
     ).write(model)
-    (model / PREPROCESSING).write_text(json.dumps(Preprocessing.fit(train.X.astype(np.float64)).to_json()) + "\n")
+    (model / PREPROCESSING).write_text(json.dumps(learnt.preprocessing.to_json()) + "\n")
     rows = golden_rows(splits["validation"])
     predictor = Predictor.uncompiled(model)
     write_golden(model, hyperparameters.kind, rows, predictor.answers(rows, explain=False))
-    write_baseline(model, predictor, splits)
+    write_baseline(model, predictor, learnt, held_out)
 
 
 def golden_rows(split: Split) -> npt.NDArray[np.float32]:
     """Up to 32 rows, from each level in turn and rows with unknown values first: what a wrong model gets wrong."""
-    unknown = np.isnan(split.X).any(axis=1)
+    unknown = np.concatenate([np.isnan(rows).any(axis=1) for rows in blocks(split.X)])
     order = np.lexsort((np.arange(len(split)), ~unknown))
     queues = [[int(row) for row in order if split.risk[row] == level] for level in (-1, *range(len(RISK_LEVELS)))]
     chosen: list[int] = []
@@ -119,30 +192,40 @@ def golden_rows(split: Split) -> npt.NDArray[np.float32]:
         for queue in queues:
             if queue and len(chosen) < GOLDEN_ROWS:
                 chosen.append(queue.pop(0))
-    return split.X[chosen]
+    return np.array(split.X[chosen])
 
 
-def _read(folder: Path, name: str, kind: str) -> Split:
-    split = Split.read(folder, name).labelled(kind)
-    if len(split) == 0:
+def read_splits(folders: Mapping[str, Path], kind: str, group: Group) -> dict[str, Split]:
+    """The host's own part of `train`, which may be empty on one of several, and all of the others."""
+    splits = {}
+    for name, folder in folders.items():
+        split = read_part(folder, name, group) if name == "train" else Split.read(folder, name, mapped=True)
+        splits[name] = split.labelled(kind)
+        if (group.total(len(splits[name])) if name == "train" else len(splits[name])) == 0:
+            raise UnusableInput(
+                f"channel {name!r} has no row labelled for {kind}; the source needs longer histories or labels"
+            )
+    return splits
+
+
+def read_part(folder: Path, name: str, group: Group) -> Split:
+    """What this host was given of a split; UnusableInput where not all parts of it are on some host."""
+    if group.size == 1:
+        return Split.read(folder, name, mapped=True)
+    found = files_of(folder, name)
+    here = [path for path in found.paths if path.is_file()]
+    parts, wanted = group.total(len(here)), group.total(found.of * len(here))
+    if parts == 0 or parts * parts != wanted:  # each part says of how many it is one
         raise UnusableInput(
-            f"channel {name!r} has no row labelled for {kind}; the source needs longer histories or labels"
+            f"the hosts together have {parts} parts of {name}, not all of one engineering; run engineer again"
         )
-    return split
+    return Split.of_files(here, mapped=True) if here else Split.empty()
 
 
 def _margins(booster: xgb.Booster, split: Split) -> npt.NDArray[np.float64]:
-    margins: npt.NDArray[np.float64] = booster.inplace_predict(split.X, predict_type="margin").astype(np.float64)
+    found = [booster.inplace_predict(rows, predict_type="margin").astype(np.float64) for rows in blocks(split.X)]
+    margins: npt.NDArray[np.float64] = np.concatenate(found)
     return margins
-
-
-def _ranges(rows: npt.NDArray[np.float32]) -> dict[str, list[float | None]]:
-    """Smallest and largest known value of each feature; nulls where none was known."""
-    known = [column[~np.isnan(column)] for column in rows.T]
-    limits: list[list[float | None]] = [
-        [float(column.min()), float(column.max())] if len(column) else [None, None] for column in known
-    ]
-    return dict(zip(FEATURE_NAMES, limits, strict=True))
 
 
 class _Announce(xgb.callback.TrainingCallback):  # type: ignore[misc]

@@ -98,10 +98,16 @@ class Execution:
             control.wake.clear()
 
     def _raise_failure(self) -> None:
-        for instance in (self.failed, *self.instances):
-            code = instance.container.exit_code if instance and instance.container else None
-            if instance and code:
-                raise JobFailed(f"AlgorithmError: {failure_text(instance.root)}, exit code: {code}")
+        """Of several, an instance that says why, the first to end before the others: one that was killed says nothing."""
+        ended = [instance for instance in (self.failed, *self.instances) if instance and instance.container]
+        failed = [
+            (failure_text(instance.root), instance.container.exit_code)
+            for instance in ended
+            if instance.container and instance.container.exit_code
+        ]
+        if failed:
+            text, code = next((found for found in failed if found[0]), failed[0])
+            raise JobFailed(f"AlgorithmError: {text}, exit code: {code}")
 
 
 def stop_together(containers: Sequence[Container], grace_seconds: float) -> None:

@@ -11,9 +11,11 @@ from local.sagemaker import jobs
 from local.sagemaker.algorithm_metrics import check_definitions, final_metrics, publish
 from local.sagemaker.errors import not_on_the_laptop, validation
 from local.sagemaker.images import environment_of, module_of, start_of
+from local.sagemaker.ports import free_port
 from local.sagemaker.service import Service
 from local.sagemaker.store import Record, Scope, listing, now
 from local.sagemaker.transfer import S3Location, download, objects_below, upload_archive, upload_folder
+from local.settings import HOST
 
 KIND = "TrainingJob"
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -155,6 +157,8 @@ def _prepare(service: Service, record: Record, instances: Sequence[jobs.Instance
     hosts = [instance.host for instance in instances]
     algorithm = body["AlgorithmSpecification"]
     arguments = algorithm.get("ContainerArguments") or ([] if algorithm.get("ContainerEntrypoint") else ["train"])
+    # Instances share this machine, where no DNS knows algo-1, and jobs share its ports: where they meet is told.
+    meeting = {"TRAINING_ROLL_CALL": f"{HOST}:{free_port()}"} if len(instances) > 1 else {}
     for index, instance in enumerate(instances):
         for channel in body.get("InputDataConfig", []):
             source = s3_source(channel)
@@ -164,13 +168,15 @@ def _prepare(service: Service, record: Record, instances: Sequence[jobs.Instance
         for folder in ("model", "output/data"):
             (instance.root / folder).mkdir(parents=True)
         write_config(instance.root / "input" / "config", body, instance.host, hosts)
-        own = {"TRAINING_JOB_NAME": record.name, "TRAINING_JOB_ARN": record.arn, **body.get("Environment", {})}
+        own = {"TRAINING_JOB_NAME": record.name, "TRAINING_JOB_ARN": record.arn}
         instance.start = start_of(
             service.settings,
             algorithm["TrainingImage"],
             entrypoint=algorithm.get("ContainerEntrypoint"),
             arguments=arguments,
-            environment=environment_of(service.settings, credentials, instance.root, own),
+            environment=environment_of(
+                service.settings, credentials, instance.root, own, meeting, body.get("Environment", {})
+            ),
             log=instance.log,
         )
 

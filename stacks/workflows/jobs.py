@@ -16,6 +16,9 @@ _VOLUME_GB = 30  # SageMaker's own minimum for a tuning job's warm pools; a run 
 _TAGS: Json = [{"Key": TAG[0], "Value": TAG[1]}]
 _SEED = "7"  # improves reproducibility; AMT promises no more of a Bayesian search (Considerations)
 
+_TRAINING_INSTANCES = "($exists($plan.training_instances) ? $plan.training_instances : 1)"
+_TRIAL_SECONDS = 3600
+
 OBJECTIVES: Mapping[str, str] = {"risk": "validation:mlogloss", "performance": "validation:rmse"}
 
 
@@ -139,34 +142,43 @@ def _training_job(defaults: JobDefaults, kind: str) -> Json:
             "num_round": "300",
             "early_stopping_rounds": "10",
             "seed": _SEED,
+            "external_memory": expression("$plan.external_memory = true ? 'true' : 'false'"),
         },
         "InputDataConfig": [
-            _channel("train", "train"),
-            _channel("validation", "validation"),
-            _channel("calibration", "calibration"),
+            # The prefix of train.npz and of its parts, train-00000-of-0000K.npz: one for each instance.
+            _channel("train", "train", expression(f"{_TRAINING_INSTANCES} > 1 ? 'ShardedByS3Key' : 'FullyReplicated'")),
+            _channel("validation", "validation.npz"),
+            _channel("calibration", "calibration.npz"),
         ],
         "OutputDataConfig": {
             "S3OutputPath": expression(f"'s3://' & $run.bucket & '/models/' & $run.run_id & '/{kind}/'")
         },
         "ResourceConfig": {
-            "InstanceCount": 1,
-            "InstanceType": defaults.settings.training_instance_type,
-            "VolumeSizeInGB": _VOLUME_GB,
+            "InstanceCount": expression(_TRAINING_INSTANCES),
+            "InstanceType": expression(
+                _planned("training_instance_type", f"'{defaults.settings.training_instance_type}'")
+            ),
+            "VolumeSizeInGB": expression(_planned("training_volume_gb", str(_VOLUME_GB))),
         },
-        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+        "StoppingCondition": {"MaxRuntimeInSeconds": _TRIAL_SECONDS},
     }
 
 
-def _channel(name: str, split: str) -> Json:
-    """A channel that holds the split's one file: its key is the whole prefix."""
-    uri = f"'s3://' & $run.bucket & '/' & $run.features_prefix & 'columnar/{split}.npz'"
+def _planned(field: str, otherwise: str) -> str:
+    """Of the jobs plan, which a run of an earlier version of the state machine has not."""
+    return f"$exists($plan.{field}) ? $plan.{field} : {otherwise}"
+
+
+def _channel(name: str, prefix: str, distribution: str = "FullyReplicated") -> Json:
+    """A channel of the split's files, whose keys begin with the prefix."""
+    uri = f"'s3://' & $run.bucket & '/' & $run.features_prefix & 'columnar/{prefix}'"
     return {
         "ChannelName": name,
         "DataSource": {
             "S3DataSource": {
                 "S3DataType": "S3Prefix",
                 "S3Uri": expression(uri),
-                "S3DataDistributionType": "FullyReplicated",
+                "S3DataDistributionType": distribution,
             }
         },
     }

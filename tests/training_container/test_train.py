@@ -16,7 +16,7 @@ import xgboost as xgb
 
 from tests.training_container.conftest import Pipeline
 from training_container.__main__ import main
-from training_container.calibration import fit_interval, fit_temperature
+from training_container.calibration import fit_interval, fit_spread, fit_temperature
 from training_container.model_folder import ModelDescription, read_golden
 from training_container.predictor import Predictor, spread_width
 from training_container.split_file import Split
@@ -207,7 +207,9 @@ def test_the_interval_covers_nine_in_ten_rows_of_new_devices_and_widens_where_th
 
     splits = {"train": devices(200, seed=1), "validation": devices(30, seed=2), "calibration": devices(30, seed=3)}
     middle = xgb.Booster(model_file=str(pipeline.models["performance"] / "model.ubj"))
-    spread, quantile = fit_interval(middle, splits, seed=7, threads=1)
+    train, validation, calibration = splits["train"], splits["validation"], splits["calibration"]
+    spread = fit_spread(train.X, train.score, validation, seed=7, threads=1)
+    quantile = fit_interval(middle, spread, [validation, calibration])
     new = devices(2_000, seed=4)
     half = quantile * spread_width(spread.inplace_predict(new.X))
 
