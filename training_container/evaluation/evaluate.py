@@ -35,7 +35,9 @@ def evaluate(kind: str, *, model: Path, features: Path, output: Path, live: Path
     missing or an empty folder means there is none.
     """
     output.mkdir(parents=True, exist_ok=True)
-    train, test = (Split.read(features / "columnar", name).labelled(kind) for name in ("train", "test"))
+    # Of the training rows' features only a sample is looked at, so they stay in their file.
+    train = Split.read(features / "columnar", "train", mapped=True).labelled(kind)
+    test = Split.read(features / "columnar", "test").labelled(kind)
     for name, rows in (("training", train), ("test", test)):
         if len(rows) == 0:
             raise UnusableInput(

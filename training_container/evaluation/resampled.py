@@ -16,8 +16,7 @@ CURVE_STEPS = 500
 
 def resampled_levels(bootstrap: DeviceBootstrap, true: Levels, predicted: Levels) -> dict[str, Floats]:
     """Each (resamples,), from the confusion matrix of each resample. Means over levels are over those that occur."""
-    cells = np.eye(LEVELS * LEVELS, dtype=np.int8)[true * LEVELS + predicted]
-    matrix = bootstrap.sums(cells).reshape(-1, LEVELS, LEVELS)
+    matrix = bootstrap.cells(true * LEVELS + predicted, LEVELS * LEVELS).reshape(-1, LEVELS, LEVELS)
     hits = np.diagonal(matrix, axis1=1, axis2=2)
     happened, said = matrix.sum(axis=2), matrix.sum(axis=1)
     recall = ratio(hits, happened)
@@ -33,13 +32,12 @@ def resampled_levels(bootstrap: DeviceBootstrap, true: Levels, predicted: Levels
 def resampled_risk(bootstrap: DeviceBootstrap, true: Levels, probabilities: Floats) -> dict[str, Floats]:
     right = probabilities.argmax(axis=1) == true
     chosen = np.take_along_axis(probabilities, true[:, None], axis=1)[:, 0]
-    bins = np.eye(CALIBRATION_BINS, dtype=np.int8)[confidence_bins(probabilities)]
-    gap = bins * (right - probabilities.max(axis=1))[:, None]
+    gaps = bootstrap.cells(confidence_bins(probabilities), CALIBRATION_BINS, right - probabilities.max(axis=1))
     return {
         **resampled_levels(bootstrap, true, probabilities.argmax(axis=1)),
         "log_loss": bootstrap.means(-np.log(np.maximum(chosen, np.finfo(np.float64).eps))),
         "brier": bootstrap.means(np.sum((probabilities - np.eye(LEVELS)[true]) ** 2, axis=1)),
-        "expected_calibration_error": np.abs(bootstrap.sums(gap)).sum(axis=1) / bootstrap.sums(np.ones(len(true))),
+        "expected_calibration_error": np.abs(gaps).sum(axis=1) / bootstrap.sums(np.ones(len(true))),
     }
 
 
@@ -47,9 +45,7 @@ def resampled_curves(bootstrap: DeviceBootstrap, positive: npt.NDArray[np.bool_]
     """Area under the ROC curve and average precision of one level against the rest, on at most 500 thresholds."""
     thresholds = np.unique(np.quantile(score, np.linspace(0, 1, CURVE_STEPS)))
     step = np.searchsorted(thresholds, score, side="right") - 1
-    cell = np.eye(len(thresholds), dtype=np.bool_)[step]
-    hits = bootstrap.sums(cell & positive[:, None])[:, ::-1]
-    misses = bootstrap.sums(cell & ~positive[:, None])[:, ::-1]
+    hits, misses = (bootstrap.cells(step, len(thresholds), among)[:, ::-1] for among in (positive, ~positive))
     hits_before = np.cumsum(hits, axis=1) - hits
     area = np.sum(misses * (hits_before + hits / 2), axis=1)
     precision = np.nan_to_num(ratio(np.cumsum(hits, axis=1), np.cumsum(hits + misses, axis=1)))

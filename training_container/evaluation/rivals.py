@@ -18,12 +18,14 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from insights.preprocessing import Preprocessing
+from training_container.mapped_rows import blocks, forget
 from training_container.split_file import Split
 
 Levels = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
 
 MOST_LINEAR_ROWS = 100_000  # a model of 26 numbers per level learns nothing more from further rows
+LINEAR_BLOCK = 100_000  # test rows that stand in memory imputed and scaled
 RISK_FIFTHS, PERFORMANCE_TWENTIETHS = 5, 20
 
 
@@ -105,5 +107,8 @@ def _fitted(model: Any, preprocessing: Preprocessing, train: Split, y: npt.NDArr
     if len(np.unique(y)) == 1:  # a classifier cannot be fitted to one class; it would say the only one it saw
         return np.full(len(test), y[0])
     taken = slice(None, None, -(-len(y) // MOST_LINEAR_ROWS))
-    model.fit(preprocessing.transform(train.X[taken].astype(np.float64)), y[taken])
-    return model.predict(preprocessing.transform(test.X.astype(np.float64)))
+    model.fit(preprocessing.transform(np.array(train.X[taken], np.float64)), y[taken])
+    forget(train.X)
+    return np.concatenate(
+        [model.predict(preprocessing.transform(rows.astype(np.float64))) for rows in blocks(test.X, LINEAR_BLOCK)]
+    )
