@@ -15,7 +15,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 CDK = $(JSII_NODE) node_modules/aws-cdk/bin/cdk --no-notices --no-version-reporting
 REQUIREMENTS := requirements.txt constraints.txt training_container/requirements.txt lambdas/requirements.txt
 
-.PHONY: help setup run up rollback restore test lint format synth openapi cost bench clean
+.PHONY: help setup run up rollback restore test lint format synth openapi cost plan bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -64,6 +64,9 @@ synth: setup ## synthesise every template for AWS into cdk.out (STAGE=dev|prod)
 
 cost: setup ## what the settings at hand cost a month and a training: STAGE=dev|prod OPTIONS="-c name=value --devices 500 --help"
 	@$(PY) -m stacks.costs -c stage=$(or $(STAGE),dev) $(OPTIONS)
+
+plan: setup ## time, cost and limits of a run past this machine: ROWS=1e9 DEVICES=1e5 (10^4 to 10^10 if not given)
+	@$(PY) -m bench plan
 
 openapi: setup ## write docs/openapi.json from the table of routes
 	$(PY) -m lambdas.api.openapi docs/openapi.json

@@ -262,7 +262,7 @@ def device_to_ask(cloud: LaptopCloud, deployment: Deployment, output: Mapping[st
 
 def summary(record: RunRecord, build: Path) -> str:
     """The closing lines: what was trained, how good, what is live, and the two answers."""
-    lines = ["", "what is live"]
+    lines = [*plan_lines(record.execution.get("output", {}).get("plan") or {}), "", "what is live"]
     for kind, model in record.models.items():
         metrics = ", ".join(
             f"{name} {value:.3f}" for name, value in model["metrics"].items() if isinstance(value, float)
@@ -287,6 +287,17 @@ def _watched_lines(watched: Mapping[str, Any]) -> list[str]:
         lines.append(f"  {described(disk)}")
         lines += [f"    {brief(answer['body'])}" for answer in disk["predictions"] if answer["status"] == 200]
     return lines
+
+
+def plan_lines(plan: Mapping[str, Any]) -> list[str]:
+    """A line of what the jobs were given, where that is more than one instance of each."""
+    processing, training = plan.get("processing_instances", 1), plan.get("training_instances", 1)
+    paged = plan.get("external_memory", False)
+    if processing == training == 1 and not paged:
+        return []
+    rows = ", its rows paged from disk" if paged else ""
+    return [f"plan: processing on {processing} x {plan['processing_instance_type']}, "
+            f"training on {training} x {plan['training_instance_type']}{rows}"]  # fmt: skip
 
 
 def brief(body: Mapping[str, Any]) -> str:

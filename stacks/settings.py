@@ -102,6 +102,9 @@ class Settings:
     training_instance_type: str
     processing_instance_type: str
     endpoint_instance_type: str
+    larger_instance_types: tuple[str, ...]  # what a run's plan may take instead of the first two (docs/scale.md)
+    most_processing_instances: int
+    most_training_instances: int  # of one trial; tuning runs tuning_max_parallel_jobs of them for each model at once
     # What one instance of endpoint_instance_type answers: `make bench BENCH=serving`, JSON window at concurrency 8, run on
     # it. The default stays well below what two shared cores gave, as many as an ml.m5.large has.
     requests_per_second_per_instance: float
@@ -235,8 +238,9 @@ def _refuse_wrong_names(settings: Settings) -> None:
 
 
 def _refuse_wrong_instances(settings: Settings) -> None:
-    for field in ("training_instance_type", "processing_instance_type", "endpoint_instance_type"):
-        value = getattr(settings, field)
+    single = ("training_instance_type", "processing_instance_type", "endpoint_instance_type")
+    larger = (("larger_instance_types", name) for name in settings.larger_instance_types)
+    for field, value in (*((field, getattr(settings, field)) for field in single), *larger):
         if not _INSTANCE.fullmatch(value):
             raise InvalidSetting(field, value, "a SageMaker instance type such as ml.m5.xlarge")
     endpoint = settings.endpoint_instance_type
@@ -265,6 +269,8 @@ def _refuse_wrong_numbers(settings: Settings) -> None:
             f"at most tuning_max_jobs ({settings.tuning_max_jobs})",
         )
     _between("scan_segments", settings.scan_segments, 1, 1000)
+    _between("most_processing_instances", settings.most_processing_instances, 1, 100)  # CreateProcessingJob's own limit
+    _between("most_training_instances", settings.most_training_instances, 1, 100)
     # A period's captured days are inputs of one job, which takes ten: three days, and each of up to two variants.
     _between("watch_every_hours", settings.watch_every_hours, 0, 72)
     _between("data_capture_percent", settings.data_capture_percent, 0, 100)

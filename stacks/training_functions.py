@@ -89,6 +89,11 @@ class TrainingFunctions(Construct):
                 "TUNING_MAX_JOBS": str(settings.tuning_max_jobs),
                 "TUNING_MAX_PARALLEL_JOBS": str(settings.tuning_max_parallel_jobs),
                 "SCAN_SEGMENTS": str(settings.scan_segments),
+                "PROCESSING_INSTANCE_TYPE": settings.processing_instance_type,
+                "TRAINING_INSTANCE_TYPE": settings.training_instance_type,
+                "LARGER_INSTANCE_TYPES": ",".join(settings.larger_instance_types),
+                "MOST_PROCESSING_INSTANCES": str(settings.most_processing_instances),
+                "MOST_TRAINING_INSTANCES": str(settings.most_training_instances),
             },
             permissions=permissions,
         )

@@ -10,12 +10,15 @@ from botocore.exceptions import ClientError
 
 from lambdas.clients import client
 from lambdas.environment import InvalidEnvironment
-from lambdas.objects import split_uri
+from lambdas.objects import listed, split_uri
+from lambdas.prepare_run.plan import export_plan, jobs_plan
+from lambdas.prepare_run.planning import MOST_SEGMENTS, Limits, Planning
+from lambdas.prepare_run.rates import Rates
 from lambdas.prepare_run.run_input import MODELS, InvalidRunInput, RunInput, Tuning, parse_run_input
 from lambdas.throttling import error_code
 
 RUN_ID_CHARACTERS = 12
-MOST_SEGMENTS = 1000  # the segment has three digits in the names of its batches
+GZIP_RATIO = 8  # of the generator's JSON, by gzip's default
 _MODEL_TYPES = {"both": MODELS, "risk": ("risk",), "performance": ("performance",)}
 
 
@@ -28,12 +31,28 @@ class PrepareRunEnvironment:
     tuning_max_parallel_jobs: int = 5
     scan_segments: int = 4
     create_bucket: bool = False
+    processing_instance_type: str = "ml.m5.xlarge"
+    training_instance_type: str = "ml.m5.xlarge"
+    larger_instance_types: str = ""  # separated by commas
+    most_processing_instances: int = 1
+    most_training_instances: int = 1
 
     def __post_init__(self) -> None:
         if self.model_type not in _MODEL_TYPES:
             raise InvalidEnvironment("MODEL_TYPE", f"is {self.model_type!r}, none of {', '.join(_MODEL_TYPES)}")
         if not 1 <= self.scan_segments <= MOST_SEGMENTS:
             raise InvalidEnvironment("SCAN_SEGMENTS", f"is {self.scan_segments}, not from 1 to {MOST_SEGMENTS}")
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            processing_instance_type=self.processing_instance_type,
+            training_instance_type=self.training_instance_type,
+            larger_instance_types=tuple(filter(None, self.larger_instance_types.split(","))),
+            most_processing_instances=self.most_processing_instances,
+            most_training_instances=self.most_training_instances,
+            scan_segments=self.scan_segments,
+        )
 
 
 class BucketMissing(LookupError):
@@ -58,14 +77,17 @@ def prepare_run(
         given,
         models=_MODEL_TYPES[environment.model_type],
         tuning=Tuning(max_jobs=environment.tuning_max_jobs, max_parallel_jobs=environment.tuning_max_parallel_jobs),
+        limits=environment.limits,
     )
     s3 = s3 or client("s3")
+    rates = Rates.read()
     _check_bucket(s3, environment)
     if run.source.kind == "s3":
-        _check_source(s3, str(run.source.uri))
+        rows = _rows_of_source(s3, str(run.source.uri), rates)
     else:
-        _check_table(dynamodb or client("dynamodb"), environment.insights_table_name)
-    return _described(run, run_id_of(execution_arn, redrive_count), environment)
+        stored = _stored_rows(dynamodb or client("dynamodb"), environment.insights_table_name)
+        rows = run.source.records or stored
+    return _described(run, run_id_of(execution_arn, redrive_count), environment, rows, rates)
 
 
 def run_id_of(execution_arn: str, redrive_count: int) -> str:
@@ -73,8 +95,12 @@ def run_id_of(execution_arn: str, redrive_count: int) -> str:
     return hashlib.sha256(f"{execution_arn}#{redrive_count}".encode()).hexdigest()[:RUN_ID_CHARACTERS]
 
 
-def _described(run: RunInput, run_id: str, environment: PrepareRunEnvironment) -> dict[str, Any]:
-    segments = 0 if run.source.kind == "s3" else environment.scan_segments
+def _described(
+    run: RunInput, run_id: str, environment: PrepareRunEnvironment, rows: int, rates: Rates
+) -> dict[str, Any]:
+    """`rows` is what is known before the export: a guess that the manifest's count replaces."""
+    planning = Planning(limits=environment.limits, chosen=run.plan)
+    export = export_plan(rows, run.source.kind, planning, rates)
     return {
         "run_id": run_id,
         "bucket": environment.bucket_name,
@@ -88,7 +114,10 @@ def _described(run: RunInput, run_id: str, environment: PrepareRunEnvironment) -
         "split": run.split,
         "trigger": run.trigger,
         "reason": run.reason,
-        "segments": [{"segment": number, "total_segments": segments} for number in range(segments)],
+        "segments": [{"segment": number, "total_segments": export.segments} for number in range(export.segments)],
+        "export": export.to_json(),
+        "plan": jobs_plan(rows, planning, rates).to_json(),
+        "planning": planning.to_json(),
     }
 
 
@@ -114,22 +143,24 @@ def _create_bucket(s3: Any, bucket: str) -> None:
     s3.create_bucket(Bucket=bucket, **place)
 
 
-def _check_table(dynamodb: Any, table: str) -> None:
-    """Existence only: DescribeTable counts items every six hours, so whether it has rows is the manifest's to say."""
+def _stored_rows(dynamodb: Any, table: str) -> int:
+    """DescribeTable counts items every six hours, so this is a guess, and that there are none is the manifest's to say."""
     try:
-        status = dynamodb.describe_table(TableName=table)["Table"]["TableStatus"]
+        described = dynamodb.describe_table(TableName=table)["Table"]
     except ClientError as error:
         if error_code(error) != "ResourceNotFoundException":
             raise
         raise TableMissing(f"table {table} does not exist; deploy the data stack again") from error
-    if status not in {"ACTIVE", "UPDATING"}:
+    if (status := described["TableStatus"]) not in {"ACTIVE", "UPDATING"}:
         raise TableMissing(f"table {table} is {status}; start again when it is ACTIVE")
+    return int(described.get("ItemCount", 0))
 
 
-def _check_source(s3: Any, uri: str) -> None:
+def _rows_of_source(s3: Any, uri: str, rates: Rates) -> int:
+    """As many as the objects' bytes hold; a guess, as rows differ in what they know."""
     bucket, prefix = split_uri(uri)
     try:
-        found = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("KeyCount", 0)
+        rows = [_rows_of_object(key, size, rates) for key, size in listed(s3, bucket, prefix)]
     except ClientError as error:
         if error_code(error) not in {"NoSuchBucket", "AccessDenied", "403", "404"}:
             raise
@@ -139,5 +170,11 @@ def _check_source(s3: Any, uri: str) -> None:
             f"bucket {bucket} does not exist or may not be listed by this function; use {prefix!r} "
             "in the project's own bucket, or grant s3:ListBucket and s3:GetObject",
         ) from error
-    if not found:
+    if not rows:
         raise InvalidRunInput("source.uri", uri, "there is no object below it; copy the insight files there first")
+    return round(sum(rows))
+
+
+def _rows_of_object(key: str, size_bytes: int, rates: Rates) -> float:
+    plain = size_bytes * (GZIP_RATIO if key.endswith(".gz") else 1)
+    return plain / rates.bytes_per_row["full_csv" if ".csv" in key else "raw"]

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from insights.gate import GATE_DEFAULTS, InvalidThreshold, checked_thresholds
+from lambdas.prepare_run.planning import METHODS, MOST_SEGMENTS, Chosen, Limits
 
 MODELS = ("risk", "performance")
 SPLITS = ("device", "time")
 # Why the run was started: decide_retraining says so of its own, and whoever starts one by hand has requested it.
 TRIGGERS = ("request", "schedule", "drift")
 LONGEST_REASON = 1000
-FIELDS = frozenset({"source", "models", "tuning", "gate", "promote", "split", "trigger", "reason"})
+FIELDS = frozenset({"source", "models", "tuning", "gate", "promote", "split", "trigger", "reason", "plan"})
+PLAN_FIELDS = frozenset(Chosen.__dataclass_fields__)
 # Said to Step Functions, not to this app: the console's prefilled comment, and the link to a starting execution.
 IGNORED_FIELDS = frozenset({"Comment", "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"})
 SOURCE_FIELDS: Mapping[str, frozenset[str]] = {
@@ -65,13 +67,18 @@ class RunInput:
     split: str
     trigger: str
     reason: str
+    plan: Chosen
 
 
-def parse_run_input(given: object, *, models: tuple[str, ...] = MODELS, tuning: Tuning) -> RunInput:
-    """The input with its defaults filled in; `models` and `tuning` are what the deployment chose as default."""
+def parse_run_input(
+    given: object, *, models: tuple[str, ...] = MODELS, tuning: Tuning, limits: Limits | None = None
+) -> RunInput:
+    """The input with its defaults filled in; `models` and `tuning` are what the deployment chose as default, and `limits`
+    what it allows a plan."""
     fields = _object("input", given, FIELDS, IGNORED_FIELDS)
+    source = _source(fields.get("source"))
     return RunInput(
-        source=_source(fields.get("source")),
+        source=source,
         models=_models(fields["models"]) if "models" in fields else models,
         tuning=_tuning(fields.get("tuning"), tuning),
         gate=_gate(fields.get("gate")),
@@ -79,6 +86,7 @@ def parse_run_input(given: object, *, models: tuple[str, ...] = MODELS, tuning: 
         split=_choice("split", fields.get("split", "device"), SPLITS),
         trigger=_choice("trigger", fields.get("trigger", "request"), TRIGGERS),
         reason=_text("reason", fields.get("reason", "")),
+        plan=_plan(fields.get("plan"), source.kind, limits or Limits()),
     )
 
 
@@ -148,6 +156,38 @@ def _gate(given: object) -> dict[str, float]:
         return {**GATE_DEFAULTS, **checked_thresholds(fields)}
     except InvalidThreshold as refused:
         raise InvalidRunInput(f"gate.{refused.name}", refused.value, refused.remedy) from refused
+
+
+def _plan(given: object, source_kind: str, limits: Limits) -> Chosen:
+    """What is left out is the plan's to decide."""
+    fields = _object("plan", given, PLAN_FIELDS)
+    for name in ("export", "segments"):
+        if name in fields and source_kind == "s3":
+            raise InvalidRunInput(f"plan.{name}", fields[name], "a source of kind s3 exports nothing; leave it out")
+    highest = {
+        "processing_instances": limits.most_processing_instances,
+        "training_instances": limits.most_training_instances,
+        "segments": MOST_SEGMENTS,
+    }
+    counts = {name: _count(f"plan.{name}", fields[name], most) for name, most in highest.items() if name in fields}
+    external = _boolean("plan.external_memory", fields["external_memory"]) if "external_memory" in fields else None
+    return Chosen(
+        **counts,
+        export=_choice("plan.export", fields["export"], METHODS) if "export" in fields else None,
+        external_memory=external,
+    )
+
+
+def _count(field: str, value: object, most: int) -> int:
+    try:
+        return _whole_number(field, value, 1, most)
+    except InvalidRunInput as refused:
+        setting = f"most_{field.removeprefix('plan.')}"
+        if field == "plan.segments" or not isinstance(value, int) or value <= most:
+            raise
+        raise InvalidRunInput(
+            field, value, f"the setting {setting} allows {most}; raise it or ask for less"
+        ) from refused
 
 
 def _object(field: str, value: object, known: Collection[str], ignored: Collection[str] = ()) -> Mapping[str, Any]:

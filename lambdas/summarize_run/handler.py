@@ -14,6 +14,11 @@ logger = Logger()
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    summary = summarize_run(run=event["run"], manifest=event.get("manifest"), outcomes=event.get("models") or [])
+    summary = summarize_run(
+        run=event["run"],
+        plan=event.get("plan"),
+        manifest=event.get("manifest"),
+        outcomes=event.get("models") or [],
+    )
     logger.info("run summarised", extra={"summary": summary})
     return summary

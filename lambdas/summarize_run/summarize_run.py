@@ -18,6 +18,7 @@ class EveryModelFailed(RuntimeError):
 def summarize_run(
     *,
     run: Mapping[str, Any],
+    plan: Mapping[str, Any] | None = None,
     manifest: Mapping[str, Any] | None,
     outcomes: Sequence[Mapping[str, Any]],
     s3: Any = None,
@@ -40,6 +41,8 @@ def summarize_run(
         "reason": run["reason"],
         "source": {name: value for name, value in run["source"].items() if value is not None},
         "rows": _rows(run, manifest, s3),
+        "export": run.get("export"),
+        "plan": plan,
         "models": models,
         "manifest": (manifest or {}).get("manifest"),
     }

@@ -160,10 +160,14 @@ class Exporting:
             "WriteManifest",
             self._parts.functions["write_manifest"],
             expression(
-                "{'run_id': $run.run_id, 'bucket': $run.bucket, 'raw_prefix': $run.raw_prefix, 'source': $run.source.kind}"
+                """{'run_id': $run.run_id, 'bucket': $run.bucket, 'raw_prefix': $run.raw_prefix,
+                'source': $run.source.kind, 'planning': $run.planning}"""
             ),
             timeout=cdk.Duration.minutes(15),
-            assign={"manifest": expression("$states.result.Payload")},
+            assign={
+                "manifest": expression("$states.result.Payload"),
+                "plan": expression("$states.result.Payload.plan"),
+            },
         )
 
 

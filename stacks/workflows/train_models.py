@@ -100,10 +100,11 @@ class TrainModels(Construct):
                 ? $states.context.Execution.RedriveCount : 0}"""
             ),
             timeout=cdk.Duration.seconds(60),
-            # Every later state reads $run; $manifest stays empty when a run starts from files in S3.
+            # Every later state reads $run; $plan is that of what is known before the export, which counts; $manifest stays
+            # empty when a run starts from files in S3.
             assign={
                 "run": expression("$states.result.Payload"),
-                "plan": expression("$exists($states.result.Payload.plan) ? $states.result.Payload.plan : {}"),
+                "plan": expression("$states.result.Payload.plan"),
                 "manifest": {},
             },
         )
@@ -169,7 +170,7 @@ class TrainModels(Construct):
             self,
             "Summarize",
             self._parts.functions["summarize_run"],
-            expression("{'run': $run, 'manifest': $manifest, 'models': $states.input}"),
+            expression("{'run': $run, 'plan': $plan, 'manifest': $manifest, 'models': $states.input}"),
             timeout=cdk.Duration.seconds(30),
             assign={"summary": expression("$states.result.Payload")},
         )

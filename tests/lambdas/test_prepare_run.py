@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -14,6 +15,7 @@ from lambdas.prepare_run.prepare_run import (
     TableMissing,
     prepare_run,
 )
+from lambdas.prepare_run.rates import Rates
 from lambdas.prepare_run.run_input import InvalidRunInput
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:TrainModels:e1"
@@ -49,7 +51,59 @@ def test_an_empty_input_is_a_full_run(cloud: Any) -> None:
         "trigger": "request",
         "reason": "",
         "segments": [{"segment": number, "total_segments": 4} for number in range(4)],
+        "export": {
+            "method": "scan",
+            "segments": 4,
+            "reason": "About 0 rows are scanned: they take 0 s of the table's first read capacity. 4 segments.",
+        },
+        "plan": {
+            "rows": 0,
+            "processing_instances": 1,
+            "processing_instance_type": "ml.m5.xlarge",
+            "processing_volume_gb": 30,
+            "training_instances": 1,
+            "training_instance_type": "ml.m5.xlarge",
+            "training_volume_gb": 30,
+            "external_memory": False,
+            "reasons": ["0 rows: up to 1,000,000 one instance of each job suffices."],
+        },
+        "planning": {
+            "limits": {
+                "processing_instance_type": "ml.m5.xlarge",
+                "training_instance_type": "ml.m5.xlarge",
+                "larger_instance_types": (),
+                "most_processing_instances": 1,
+                "most_training_instances": 1,
+                "scan_segments": 4,
+            },
+            "chosen": dict.fromkeys(
+                ("processing_instances", "training_instances", "export", "segments", "external_memory")
+            ),
+        },
     }
+
+
+def test_the_first_plan_is_made_of_what_is_known_before_the_export(cloud: Any, stored: list[Any]) -> None:
+    assert prepared(cloud, {})["plan"]["rows"] == len(stored)
+    assert prepared(cloud, {"source": {"kind": "synthetic", "records": 5000}})["plan"]["rows"] == 5000
+    per_row = Rates.read().bytes_per_row
+    cloud.put("incoming/fleet/a.jsonl", b"x" * round(30 * per_row["raw"]))
+    cloud.put("incoming/fleet/b.csv.gz", b"x" * round(2 * per_row["full_csv"]))
+    source = {"kind": "s3", "uri": "s3://iops-bucket/incoming/fleet/"}
+    run = prepared(cloud, {"source": source})
+    assert run["plan"]["rows"] == 30 + 8 * 2
+    assert run["export"] == {"method": "none", "segments": 0, "reason": "Files in S3 need no export."}
+
+
+def test_the_input_may_decide_the_plan_within_what_the_deployment_allows(cloud: Any) -> None:
+    environment = replace(ENVIRONMENT, most_training_instances=4, larger_instance_types="ml.m5.2xlarge,ml.m5.4xlarge")
+    asked = {"training_instances": 4, "export": "point_in_time", "segments": 2, "external_memory": True}
+    run = prepared(cloud, {"plan": asked}, environment=environment)
+    assert (run["plan"]["training_instances"], run["plan"]["external_memory"]) == (4, True)
+    assert (run["export"]["method"], len(run["segments"])) == ("point_in_time", 2)
+    assert run["planning"]["limits"]["larger_instance_types"] == ("ml.m5.2xlarge", "ml.m5.4xlarge")
+    with pytest.raises(InvalidRunInput, match="the setting most_training_instances allows 4"):
+        prepared(cloud, {"plan": {"training_instances": 5}}, environment=environment)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +214,15 @@ def test_a_redrive_and_another_execution_have_run_ids_of_their_own(cloud: Any) -
         ({"split": "random"}, "split"),
         ({"trigger": "whim"}, "trigger"),
         ({"reason": 5}, "reason"),
+        ({"plan": 2}, "plan"),
+        ({"plan": {"instances": 2}}, "plan.instances"),
+        ({"plan": {"processing_instances": 0}}, "plan.processing_instances"),
+        ({"plan": {"processing_instances": 2}}, "plan.processing_instances"),
+        ({"plan": {"training_instances": "2"}}, "plan.training_instances"),
+        ({"plan": {"export": "none"}}, "plan.export"),
+        ({"plan": {"segments": 1001}}, "plan.segments"),
+        ({"plan": {"external_memory": 1}}, "plan.external_memory"),
+        ({"plan": {"segments": 2}, "source": {"kind": "s3", "uri": "s3://iops-bucket/x/"}}, "plan.segments"),
         ({"reason": "x" * 1001}, "reason"),
     ],
 )

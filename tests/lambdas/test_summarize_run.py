@@ -15,6 +15,13 @@ def test_the_output_says_what_is_live_and_what_failed_and_why(event: Any, contex
         "reason": "psi 0.4 of p99_latency",
         "source": {"kind": "synthetic", "device_prefix": "synthetic-7-", "records": 10000, "seed": 7},
         "rows": 10000,
+        "export": {"method": "scan", "segments": 8, "reason": "About 10,000 rows are scanned. 8 segments."},
+        "plan": {
+            "rows": 10000,
+            "processing_instances": 1,
+            "training_instances": 1,
+            "reasons": ["10,000 rows: one each."],
+        },
         "manifest": "s3://iops-bucket/raw/0123456789ab/manifest.json",
         "models": {
             "risk": {

@@ -62,7 +62,11 @@ class World:
             "aws-sdk:dynamodb:exportTableToPointInTime": lambda _: {"ExportDescription": {"ExportArn": TABLE_EXPORT}},
             "aws-sdk:dynamodb:describeExport": self.table_export,
             "aws-sdk:s3:listObjectsV2": self.listing,
-            "WriteManifest": lambda _: {"manifest": "s3://bucket/raw/manifest.json", "rows": 10},
+            "WriteManifest": lambda e: {
+                "manifest": "s3://bucket/raw/manifest.json",
+                "rows": 10,
+                "plan": {"rows": 10, "under": e["planning"], **(self.plan or {})},
+            },
             "IngestInsights": lambda _: {"rows": 5, "refused": 0},
             "aws-sdk:sagemaker:describeHyperParameterTuningJob": lambda e: {
                 "BestTrainingJob": {"TrainingJobName": f"{e['HyperParameterTuningJobName']}-003-abcdef"}
@@ -78,7 +82,12 @@ class World:
                 "ModelPackageArn": f"arn:package/{e['ModelPackageGroupName']}/4"
             },
             "states:startExecution.sync:2": lambda e: {"Output": {"endpoint_name": f"endpoint-{e['Input']['kind']}"}},
-            "SummarizeRun": lambda e: {"run_id": e["run"]["run_id"], "models": e["models"], "manifest": e["manifest"]},
+            "SummarizeRun": lambda e: {
+                "run_id": e["run"]["run_id"],
+                "models": e["models"],
+                "manifest": e["manifest"],
+                "plan": e["plan"],
+            },
             "DescribeFailure": lambda e: {"error": e["error"], "cause": f"{e['state']}: {e['cause']}"},
         }
         return answers.get(name, lambda _: {})(given)
@@ -99,8 +108,9 @@ class World:
             "trigger": "drift",
             "reason": "psi 0.4",
             "segments": [{"segment": number, "total_segments": 2} for number in range(2)],
-            **({"plan": self.plan} if self.plan else {}),
-            **({"export": {"method": self.export, "segments": 2}} if self.export else {}),
+            "export": {"method": self.export or "scan", "segments": 2},
+            "plan": {"rows": 7, **(self.plan or {})},
+            "planning": {"chosen": {"segments": 2}},
         }
 
     def table_export(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -164,6 +174,13 @@ def train(templates: Templates, monkeypatch: pytest.MonkeyPatch) -> Train:
 
 def outcomes(output: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {outcome["kind"]: outcome for outcome in output["models"]}
+
+
+def test_the_plan_of_what_was_exported_replaces_the_first_and_is_in_the_output(train: Train):
+    exported = train(World())
+    assert exported["plan"] == {"rows": 10, "under": {"chosen": {"segments": 2}}}
+    files = train(World(source={"kind": "s3", "uri": "s3://bucket/incoming/"}))
+    assert files["plan"] == {"rows": 7}
 
 
 def test_an_empty_input_trains_and_promotes_both_models(train: Train):
