@@ -37,7 +37,7 @@ def main() -> None:
         tell(model)
     if len(models) > 1:
         show("The whole run by size", summary(models))
-    print(f"\nrates of {rates.measured_on} on {rates.cores} cores: {rates.command}")
+    print(f"\nrates of {rates.measured_on} (CPU seconds): {rates.command}")
     print(
         f"assumed: {TRIAL_ROUNDS} rounds a trial, and what estimates.py (lambdas/prepare_run) and run_model.py name so"
     )

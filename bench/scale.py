@@ -1,8 +1,9 @@
 """How a run grows with its rows: seconds, rows/s and peak memory of each step at each size, beside the model's word.
 
 Every step is a process of its own: generate, engineer, train and evaluate as the container starts them, ingest, export and
-manifest as the Lambdas' code over a table and a bucket on disk. Up to LARGEST_TABLE rows the export reads the table; above,
-its objects are written as the generator made the rows, and the rest reads the same manifest. ROWS=10000,100000,1000000;
+manifest as the Lambdas' code over a table and a bucket on disk. Up to LARGEST_TABLE rows the export reads the table that
+ingest has written; above, the same code is answered with the generator's rows, which no table holds.
+ROWS=10000,100000,1000000;
 RATES=write keeps the fitted rates for the plan (lambdas/prepare_run/rates.json): those of CPU seconds, which others on the
 same machine stretch far less than the clock's.
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.material.measured_process import Measured, measure
+from bench.material.paged_table import StoredTable
 from bench.material.scale_fit import fitted_rates, linearity, predicted
 from bench.material.scale_steps import RAW_PREFIX
 from bench.material.table import keep, show
@@ -33,6 +35,12 @@ FEW_ROUNDS, MORE_ROUNDS = 10, 40
 # One thread: threads that wait for each other on a busy machine spin, and would count as work.
 HYPERPARAMETERS = {"max-depth": "6", "eta": "0.1", "early-stopping-rounds": "1000", "nthread": "1"}
 WORK = Path("build/scale")
+NO_AWS = {
+    "AWS_ACCESS_KEY_ID": "bench",
+    "AWS_SECRET_ACCESS_KEY": "bench",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 
 
 def main() -> None:
@@ -99,11 +107,12 @@ class Scale:
 
     def _exported(self, raw: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if self.rows <= LARGEST_TABLE:
-            yield "ingest", self._of(self._lambda("ingest"))
+            taken = self._lambda("ingest")
+            yield "ingest", self._of(taken, item=StoredTable.opened(self.folder / "table").item_bytes)
             yield "export", self._of(self._lambda("export"), raw=size_bytes(raw, "export-batch-*"))
             shutil.rmtree(self.folder / "table")
         else:
-            yield "batches", self._of(self._lambda("batches"), raw=size_bytes(raw, "export-batch-*"))
+            yield "export", self._of(self._lambda("export_generated"), raw=size_bytes(raw, "export-batch-*"))
         shutil.rmtree(raw / "generated")
         yield "manifest", self._of(self._lambda("manifest"), full_csv=size_bytes(raw, "full-export-*"))
 
@@ -143,7 +152,7 @@ class Scale:
 
     def _lambda(self, step: str) -> Measured:
         command = (sys.executable, "-m", "bench.material.scale_steps", step, str(self.folder))
-        return measure(command, log=self.folder / "log")
+        return measure(command, log=self.folder / "log", environment=NO_AWS)
 
 
 def size_bytes(folder: Path, pattern: str = "*") -> int:
@@ -164,7 +173,10 @@ def show_steps(steps: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         for name, sizes in steps.items()
         for figures in sizes
     ]
-    show("Steps of a run by size ('batches': the export's objects written without a table, above a million rows)", rows)
+    show(
+        "Steps of a run by size (above a million rows the export is answered with the generator's, without a table)",
+        rows,
+    )
     if any(len(sizes) > 1 for sizes in steps.values()):
         show(
             "Linearity: the exponent e of seconds ~ rows^e (1 is linear), and what a CPU second does beside the size before",

@@ -17,15 +17,22 @@ class FolderBucket:
         self._uploads = folder.with_name(f"{folder.name}-uploads")
 
     def put_object(self, *, Key: str, Body: bytes, **_: Any) -> dict[str, Any]:
-        self._writable(Key).write_bytes(Body)
-        return {}
+        path = self._writable(Key)
+        path.write_bytes(Body)
+        return {"ETag": _etag(path)}
 
-    def get_object(self, *, Key: str, **_: Any) -> dict[str, Any]:
+    def get_object(self, *, Key: str, Range: str = "", **_: Any) -> dict[str, Any]:
         path = self._folder / Key
         if not path.is_file():
             raise ClientError({"Error": {"Code": "NoSuchKey", "Message": Key}}, "GetObject")
-        size = path.stat().st_size
-        return {"Body": StreamingBody(path.open("rb"), size), "ContentLength": size}
+        first, size = _range(Range, path.stat().st_size)
+        file = path.open("rb")
+        file.seek(first)
+        return {"Body": StreamingBody(file, size), "ContentLength": size, "ETag": _etag(path)}
+
+    def head_object(self, *, Key: str, **_: Any) -> dict[str, Any]:
+        path = self._folder / Key
+        return {"ContentLength": path.stat().st_size, "ETag": _etag(path)}
 
     def copy_object(self, *, Key: str, CopySource: Any, **_: Any) -> dict[str, Any]:
         source = CopySource["Key"] if isinstance(CopySource, dict) else CopySource.partition("/")[2]
@@ -50,23 +57,35 @@ class FolderBucket:
         return _OnePage(getattr(self, operation))
 
     def create_multipart_upload(self, *, Key: str, **_: Any) -> dict[str, Any]:
-        self._uploads.mkdir(exist_ok=True)
-        (self._uploads / Key.replace("/", "_")).write_bytes(b"")
-        return {"UploadId": Key.replace("/", "_")}
+        upload = Key.replace("/", "_")
+        (self._uploads / upload).mkdir(parents=True, exist_ok=True)
+        return {"UploadId": upload}
 
-    def upload_part(self, *, UploadId: str, Body: bytes, **_: Any) -> dict[str, Any]:
-        """Parts come in their order."""
-        with (self._uploads / UploadId).open("ab") as file:
-            file.write(Body)
-        return {"ETag": "part"}
+    def upload_part(self, *, UploadId: str, PartNumber: int, Body: bytes, **_: Any) -> dict[str, Any]:
+        self._part(UploadId, PartNumber).write_bytes(Body)
+        return {"ETag": f"part-{PartNumber}"}
 
-    def complete_multipart_upload(self, *, Key: str, UploadId: str, **_: Any) -> dict[str, Any]:
-        shutil.move(self._uploads / UploadId, self._writable(Key))
-        return {}
+    def upload_part_copy(
+        self, *, UploadId: str, PartNumber: int, CopySource: dict[str, str], CopySourceRange: str = "", **_: Any
+    ) -> dict[str, Any]:
+        piece = self.get_object(Key=CopySource["Key"], Range=CopySourceRange)["Body"]
+        with self._part(UploadId, PartNumber).open("wb") as file:
+            shutil.copyfileobj(piece, file)
+        return {"CopyPartResult": {"ETag": f"part-{PartNumber}"}}
+
+    def complete_multipart_upload(self, *, Key: str, UploadId: str, MultipartUpload: Any, **_: Any) -> dict[str, Any]:
+        with self._writable(Key).open("wb") as whole:
+            for part in MultipartUpload["Parts"]:
+                with self._part(UploadId, part["PartNumber"]).open("rb") as file:
+                    shutil.copyfileobj(file, whole)
+        return self.abort_multipart_upload(UploadId=UploadId)
 
     def abort_multipart_upload(self, *, UploadId: str, **_: Any) -> dict[str, Any]:
-        (self._uploads / UploadId).unlink(missing_ok=True)
+        shutil.rmtree(self._uploads / UploadId, ignore_errors=True)
         return {}
+
+    def _part(self, upload: str, number: int) -> Path:
+        return self._uploads / upload / f"{number:05d}"
 
     def _writable(self, key: str) -> Path:
         path = self._folder / key
@@ -77,7 +96,25 @@ class FolderBucket:
         """Sorted as S3 does, by the whole key."""
         root = (self._folder / prefix).parent if not prefix.endswith("/") else self._folder / prefix
         paths = {str(path.relative_to(self._folder)): path for path in root.rglob("*") if path.is_file()}
-        return [{"Key": key, "Size": paths[key].stat().st_size} for key in sorted(paths) if key.startswith(prefix)]
+        return [
+            {"Key": key, "Size": paths[key].stat().st_size, "ETag": _etag(paths[key])}
+            for key in sorted(paths)
+            if key.startswith(prefix)
+        ]
+
+
+def _etag(path: Path) -> str:
+    """Another one whenever the file was written again; S3's is a hash, which would cost what S3 does for itself."""
+    found = path.stat()
+    return f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
+
+
+def _range(text: str, size: int) -> tuple[int, int]:
+    """First byte and count of "bytes=first-last"; all of them without."""
+    if not text:
+        return 0, size
+    first, last = map(int, text.removeprefix("bytes=").split("-"))
+    return first, last - first + 1
 
 
 class _OnePage:

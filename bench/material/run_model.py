@@ -15,7 +15,6 @@ from typing import Any
 from insights.schema import KINDS
 from lambdas.prepare_run.estimates import (
     INITIAL_READ_UNITS,
-    ITEM_BYTES,
     READ_UNIT_BYTES,
     Machines,
     kind_trial_seconds,
@@ -36,7 +35,6 @@ LAMBDA_CONCURRENCY = 1000  # an account's default; new accounts have less
 INLINE_MAP = (
     40  # "Using Map state in Inline mode": at once; the history of all of them is the execution's (25,000 events)
 )
-UPLOAD_PARTS, PART_BYTES = 10_000, 8 * 1024**2  # "Amazon S3 multipart upload limits"; lambdas/objects.py
 FEATURES_SECONDS, TRIAL_SECONDS, TUNING_SECONDS, EVALUATION_SECONDS = 4 * 3600, 3600, 24 * 3600, 3600
 WORKFLOW_SECONDS = 40 * 3600
 STARTING_SECONDS = 150  # assumed: a job's instance and image, before it works and is billed for some of it
@@ -108,6 +106,10 @@ class RunModel:
         return not any("not feasible" in limit.lower() for limit in self.limits)
 
     @property
+    def _item_bytes(self) -> float:
+        return self.rates.bytes_per_row["item"]
+
+    @property
     def _kinds(self) -> tuple[str, ...]:
         return tuple(kind for kind in KINDS if self.settings.model_type in ("both", kind))
 
@@ -116,13 +118,13 @@ class RunModel:
         rate = self.rates.steps["export"]
         each = rate.seconds(self.rows / segments)
         working = each * math.ceil(segments / LAMBDA_CONCURRENCY)
-        gigabytes = self.rows * ITEM_BYTES / _GB
+        gigabytes = self.rows * self._item_bytes / _GB
         functions = segments * (
             each * EXPORT_GIB * self._usd("lambda_arm_gb_second") + 4 * self._usd("state_transition")
         )
         if self.export.method == "scan":
-            seconds = max(working, scan_seconds(self.rows))
-            usd = functions + self.rows * ITEM_BYTES / READ_UNIT_BYTES * self._usd("dynamodb_read")
+            seconds = max(working, scan_seconds(self.rows, self.rates))
+            usd = functions + self.rows * self._item_bytes / READ_UNIT_BYTES * self._usd("dynamodb_read")
         else:
             seconds = working + POINT_IN_TIME_SECONDS + gigabytes / POINT_IN_TIME_GB_PER_SECOND
             usd = functions + gigabytes * self._usd("dynamodb_export_gb")
@@ -138,8 +140,9 @@ class RunModel:
     def _export_limits(self, each: float) -> Iterator[str]:
         segments = self.export.segments
         if self.export.method == "point_in_time":
-            yield f"the method changes: a scan would take {scan_seconds(self.rows) / 3600:.1f} h of the table's read capacity"
-        elif scan_seconds(self.rows) > each:
+            hours = scan_seconds(self.rows, self.rates) / 3600
+            yield f"the method changes: a scan would take {hours:.1f} h of the table's read capacity"
+        elif scan_seconds(self.rows, self.rates) > each:
             yield (
                 f"the table's first {INITIAL_READ_UNITS:,} read units a second bound the scan, not the functions; "
                 "throttling is waited out"
@@ -151,16 +154,14 @@ class RunModel:
 
     def _manifest(self) -> Step:
         rate = self.rates.steps["manifest"]
-        seconds, csv = rate.seconds(self.rows), self.rows * self.rates.bytes_per_row["full_csv"]
+        seconds = rate.seconds(self.rows)
         limits = []
         if seconds > LAMBDA_SECONDS:
             most = (LAMBDA_SECONDS - rate.fixed_seconds) / rate.seconds_per_million_rows * 1e6
             limits.append(
-                f"not feasible: one Lambda copies every row into the whole export's CSV, and its 15 minutes end at "
+                "not feasible: one Lambda writes it and the whole export's CSV, and its 15 minutes end at "
                 f"{most:,.0f} rows"
             )
-        if csv > UPLOAD_PARTS * PART_BYTES:
-            limits.append(f"not feasible: the CSV would have {csv / _GB:,.0f} GB, and its upload has 84 GB at most")
         usd = seconds * MANIFEST_GIB * self._usd("lambda_arm_gb_second")
         peak = rate.peak_mb(self.rows)
         if peak > MANIFEST_GIB * _GIB_MB:

@@ -11,6 +11,7 @@ import numpy as np
 from lambdas.prepare_run.rates import Rates
 
 Figures = Mapping[str, Any]
+Steps = Mapping[str, Sequence[Figures]]
 
 
 def exponent(rows: Sequence[float], values: Sequence[float]) -> float:

@@ -1,20 +1,17 @@
-"""`python -m bench.material.scale_steps ingest|export|batches|manifest FOLDER`: the Lambdas' own code over a folder and a
-table on disk, each in a process of its own so that its memory is its own."""
+"""`python -m bench.material.scale_steps ingest|export|export_generated|manifest FOLDER`: the Lambdas' own code over a folder
+and a table on disk, each in a process of its own so that its memory is its own."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bench.material.folder_bucket import FolderBucket
-from bench.material.paged_table import PagedTable
-from insights.schema import RISK_LEVELS
-from lambdas.export_insights.batches import UNLABELLED, Batch, BatchNames, write_batch
+from bench.material.paged_table import GeneratedTable, Pages, StoredTable, answering
+from lambdas.clients import client
 from lambdas.export_insights.export_insights import ExportEnvironment, Segment, export_insights
 from lambdas.ingest_insights.ingest_insights import ingest_insights
 from lambdas.write_manifest.write_manifest import write_manifest
@@ -26,13 +23,13 @@ LAMBDA_SECONDS = 900.0
 
 
 def main(step: str, folder: Path) -> None:
-    steps = {"ingest": ingest, "export": export, "batches": batches, "manifest": manifest}
+    steps = {"ingest": ingest, "export": export, "export_generated": export_generated, "manifest": manifest}
     steps[step](folder, FolderBucket(folder / BUCKET))
 
 
 def ingest(folder: Path, s3: FolderBucket) -> None:
     """Every generated part through IngestInsights into the table."""
-    table = PagedTable(folder / "table", segments=SEGMENTS)
+    table = StoredTable(folder / "table", segments=SEGMENTS)
     for entry in s3.list_objects_v2(Prefix=f"{RAW_PREFIX}generated/part-")["Contents"]:
         ingest_insights(bucket=BUCKET, key=entry["Key"], table=TABLE, s3=s3, dynamodb=table)
     table.close()
@@ -40,34 +37,17 @@ def ingest(folder: Path, s3: FolderBucket) -> None:
 
 def export(folder: Path, s3: FolderBucket) -> None:
     """One segment after the other; an invocation ends where a Lambda's time would."""
-    table = PagedTable.opened(folder / "table")
+    dynamodb = _client(StoredTable.opened(folder / "table"))
     for number in range(SEGMENTS):
         progress: dict[str, Any] = {"done": False}
         while not progress["done"]:
-            ends = time.monotonic() + LAMBDA_SECONDS
-            progress = export_insights(
-                Segment.from_event(_asked(number, progress)),
-                environment=ExportEnvironment(TABLE),
-                remaining_seconds=lambda ends=ends: ends - time.monotonic(),  # type: ignore[misc]
-                dynamodb=table,
-                s3=s3,
-            )
+            progress = _invoked(number, SEGMENTS, progress, s3, dynamodb, LAMBDA_SECONDS)
 
 
-def batches(folder: Path, s3: FolderBucket) -> None:
-    """The export's objects without a table: the generated rows as they are, cut between devices."""
-    names, number, batch = BatchNames(RUN_ID, RAW_PREFIX, 0), 0, Batch()
-    limits = ExportEnvironment(TABLE)
-    device = ""
-    for line in _generated_lines(folder):
-        row = json.loads(line)
-        full = batch.reaches(rows=limits.export_batch_rows, size_bytes=limits.export_batch_bytes)
-        if full and row["device_id"] != device:
-            write_batch(s3, BUCKET, names, number, batch)
-            number, batch = number + 1, Batch()
-        device = row["device_id"]
-        _take(batch, line, row)
-    write_batch(s3, BUCKET, names, number, batch)
+def export_generated(folder: Path, s3: FolderBucket) -> None:
+    """The same of one segment that no table holds, as long as it takes."""
+    dynamodb = _client(GeneratedTable(folder / BUCKET / RAW_PREFIX / "generated"))
+    _invoked(0, 1, {}, s3, dynamodb, float("inf"))
 
 
 def manifest(folder: Path, s3: FolderBucket) -> None:
@@ -75,36 +55,31 @@ def manifest(folder: Path, s3: FolderBucket) -> None:
     print(json.dumps({name: account[name] for name in ("rows", "devices", "objects")}))
 
 
-def _asked(number: int, progress: dict[str, Any]) -> dict[str, Any]:
-    return {
+def _client(pages: Pages) -> Any:
+    return answering(client("dynamodb"), pages)
+
+
+def _invoked(
+    number: int, segments: int, progress: dict[str, Any], s3: FolderBucket, dynamodb: Any, seconds: float
+) -> dict[str, Any]:
+    event = {
         "run_id": RUN_ID,
         "bucket": BUCKET,
         "raw_prefix": RAW_PREFIX,
         "source": {"kind": "synthetic", "device_prefix": "synthetic-"},
         "segment": number,
-        "total_segments": SEGMENTS,
+        "total_segments": segments,
         "start_key": progress.get("start_key"),
         "batch": progress.get("batch", 0),
     }
-
-
-def _generated_lines(folder: Path) -> Iterator[str]:
-    for path in sorted((folder / BUCKET / RAW_PREFIX / "generated").glob("part-*.json")):
-        with path.open() as lines:
-            for line in lines:
-                text = line.strip().removesuffix(",")
-                if text not in {"[", "]", ""}:
-                    yield text
-
-
-def _take(batch: Batch, line: str, row: dict[str, Any]) -> None:
-    """As Batch.add keeps an insight, without making one of the text and text of it again."""
-    level = row["risk_level"]
-    batch.lines.append(line)
-    batch.counts += Counter([level if level in RISK_LEVELS else UNLABELLED])
-    batch.labelled_by_source += level is not None or row["performance_score"] is not None
-    batch.devices.add(row["device_id"])
-    batch.bytes_gathered += len(line) + 2
+    ends = time.monotonic() + seconds
+    return export_insights(
+        Segment.from_event(event),
+        environment=ExportEnvironment(TABLE),
+        remaining_seconds=lambda: ends - time.monotonic(),
+        dynamodb=dynamodb,
+        s3=s3,
+    )
 
 
 if __name__ == "__main__":

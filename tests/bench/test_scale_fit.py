@@ -20,7 +20,7 @@ def trials(rows: int) -> dict[str, Any]:
     pairs = zip((10, 40), taken, strict=True)
     return figures(
         rows,
-        2 * sum(taken),
+        sum(taken),
         100,
         trials=[{"rounds": rounds, "seconds": each, "cpu_seconds": each} for rounds, each in pairs],
     )
