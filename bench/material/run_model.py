@@ -72,7 +72,7 @@ class RunModel:
 
     @cached_property
     def export(self) -> ExportPlan:
-        return export_plan(self.rows, "dynamodb", self.planning, self.rates)
+        return export_plan(self.rows, self.planning, self.rates)
 
     @cached_property
     def jobs(self) -> JobsPlan:

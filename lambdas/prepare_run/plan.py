@@ -65,15 +65,15 @@ class JobsPlan:
         return {**{name.name: getattr(self, name.name) for name in fields(self)}, "reasons": list(self.reasons)}
 
 
-def export_plan(rows: int, source_kind: str, planning: Planning, rates: Rates) -> ExportPlan:
+def export_plan(rows: int, planning: Planning, rates: Rates) -> ExportPlan:
     """Scan while the table's read capacity allows it within half an hour; above, DynamoDB's point-in-time export."""
     limits, chosen = planning.limits, planning.chosen
-    if source_kind == "s3":
+    if planning.source_kind == "s3":
         return ExportPlan(method="none", segments=0, reason="Files in S3 need no export.")
     seconds = scan_seconds(rows, rates)
     if chosen.export is not None:
         method, reason = chosen.export, f"The input asks for the export by {_METHOD_NAMES[chosen.export]}."
-    elif source_kind == "synthetic":
+    elif planning.source_kind == "synthetic":
         method, reason = "scan", "A fleet that was generated a moment ago is scanned: a past point in time lacks it."
     elif seconds <= LONGEST_SCAN_SECONDS:
         method = "scan"
@@ -125,7 +125,7 @@ def _processing(rows: int, planning: Planning, rates: Rates, devices: int | None
     elif rows <= SMALL_ROWS:
         return Machines(1, base), []
     else:
-        count, reasons = _features_instances(rows, limits, rates, devices)
+        count, reasons = _features_instances(rows, planning, rates, devices)
     if rows <= SMALL_ROWS:
         return Machines(count, base), reasons
     need = processing_need_mb(rows, count, rates)
@@ -138,21 +138,34 @@ def _processing(rows: int, planning: Planning, rates: Rates, devices: int | None
     return fitting, reasons
 
 
-def _features_instances(rows: int, limits: Limits, rates: Rates, devices: int | None) -> tuple[int, list[str]]:
+def _features_instances(rows: int, planning: Planning, rates: Rates, devices: int | None) -> tuple[int, list[str]]:
     alone = features_seconds(rows, 1, rates)
     wanted = next(
         (n for n in range(1, MOST_INSTANCES) if features_seconds(rows, n, rates) <= FEATURES_GOAL_SECONDS),
         MOST_INSTANCES,
     )
-    most = min(limits.most_processing_instances, MOST_INSTANCES, devices or MOST_INSTANCES)
+    most, bound = _most_shards(planning, devices)
     count = min(wanted, most)
     if count == 1 == wanted:
         return 1, [f"Features take one instance about {_spoken(alone)}."]
     taken = _spoken(features_seconds(rows, count, rates))
     if count == wanted:
         return count, [f"Features on {count} instances: one would take {_spoken(alone)}, these take about {taken}."]
-    bound = "there are devices" if most == devices else "the setting most_processing_instances allows"
-    return count, [f"Features on {count} instances, as many as {bound}: they take about {taken}."]
+    return count, [f"Features on {count} {_instances(count)}, as many as {bound}: about {taken}."]
+
+
+def _most_shards(planning: Planning, devices: int | None) -> tuple[int, str]:
+    """And what bounds them."""
+    allowed = min(planning.limits.most_processing_instances, MOST_INSTANCES)
+    if planning.source_kind == "s3":
+        return 1, "a source of files allows, whose devices may be in any of them"
+    if devices is not None and devices < allowed:
+        return max(devices, 1), "there are devices"
+    return allowed, "the setting most_processing_instances allows"
+
+
+def _instances(count: int) -> str:
+    return "instance" if count == 1 else "instances"
 
 
 def _training(rows: int, planning: Planning, rates: Rates, devices: int | None) -> tuple[Machines, list[str]]:

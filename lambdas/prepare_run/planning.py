@@ -39,6 +39,7 @@ class Planning:
 
     limits: Limits = field(default_factory=Limits)
     chosen: Chosen = field(default_factory=Chosen)
+    source_kind: str = "dynamodb"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -46,4 +47,4 @@ class Planning:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         limits = {**value["limits"], "larger_instance_types": tuple(value["limits"]["larger_instance_types"])}
-        return cls(limits=Limits(**limits), chosen=Chosen(**value["chosen"]))
+        return cls(limits=Limits(**limits), chosen=Chosen(**value["chosen"]), source_kind=value["source_kind"])

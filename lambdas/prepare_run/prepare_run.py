@@ -99,8 +99,8 @@ def _described(
     run: RunInput, run_id: str, environment: PrepareRunEnvironment, rows: int, rates: Rates
 ) -> dict[str, Any]:
     """`rows` is what is known before the export: a guess that the manifest's count replaces."""
-    planning = Planning(limits=environment.limits, chosen=run.plan)
-    export = export_plan(rows, run.source.kind, planning, rates)
+    planning = Planning(limits=environment.limits, chosen=run.plan, source_kind=run.source.kind)
+    export = export_plan(rows, planning, rates)
     return {
         "run_id": run_id,
         "bucket": environment.bucket_name,

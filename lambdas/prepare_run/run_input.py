@@ -161,9 +161,10 @@ def _gate(given: object) -> dict[str, float]:
 def _plan(given: object, source_kind: str, limits: Limits) -> Chosen:
     """What is left out is the plan's to decide."""
     fields = _object("plan", given, PLAN_FIELDS)
-    for name in ("export", "segments"):
+    for name in ("export", "segments", "processing_instances"):
         if name in fields and source_kind == "s3":
-            raise InvalidRunInput(f"plan.{name}", fields[name], "a source of kind s3 exports nothing; leave it out")
+            remedy = "a source of kind s3 exports nothing, and one instance reads its files; leave it out"
+            raise InvalidRunInput(f"plan.{name}", fields[name], remedy)
     highest = {
         "processing_instances": limits.most_processing_instances,
         "training_instances": limits.most_training_instances,

@@ -38,7 +38,7 @@ def planned(rows: int, *, devices: int | None = None, limits: Limits = LIMITS, *
 
 
 def exported(rows: int, kind: str = "dynamodb", **chosen: Any) -> tuple[str, int]:
-    plan = export_plan(rows, kind, Planning(limits=LIMITS, chosen=Chosen(**chosen)), RATES)
+    plan = export_plan(rows, Planning(limits=LIMITS, chosen=Chosen(**chosen), source_kind=kind), RATES)
     return plan.method, plan.segments
 
 
@@ -72,13 +72,19 @@ def test_features_are_spread_so_that_each_instance_ends_within_the_hour(rows: in
 def test_features_on_as_many_instances_as_the_setting_allows_say_so_and_how_long_they_take() -> None:
     plan = planned(2000 * MILLION)
     assert plan.processing_instances == 8
-    assert "as many as the setting most_processing_instances allows: they take about 6.9 h" in " ".join(plan.reasons)
+    assert "as many as the setting most_processing_instances allows: about 6.9 h" in " ".join(plan.reasons)
 
 
 def test_there_are_never_more_shards_than_devices() -> None:
     plan = planned(200 * MILLION, devices=3)
     assert (plan.processing_instances, plan.training_instances) == (3, 3)
     assert any("as many as there are devices" in reason for reason in plan.reasons)
+
+
+def test_files_in_s3_are_read_by_one_instance_as_any_of_them_may_hold_any_device() -> None:
+    plan = jobs_plan(100 * MILLION, Planning(limits=LIMITS, source_kind="s3"), RATES)
+    assert plan.processing_instances == 1
+    assert any("Features on 1 instance, as many as a source of files allows" in reason for reason in plan.reasons)
 
 
 # 200 bytes a row on one instance; of an ml.m5.xlarge's 16 GiB 13.7 GB are to be used, of a 2xlarge's 27.5, of a 4xlarge's 55.
@@ -211,7 +217,7 @@ def test_more_rows_never_get_less(rows: tuple[int, int], limits: Limits) -> None
     assert fewer.external_memory <= more.external_memory
     totals = [memory_gib(plan.training_instances, plan.training_instance_type) for plan in (fewer, more)]
     assert totals == sorted(totals)
-    segments = [export_plan(count, "dynamodb", Planning(limits=limits), RATES).segments for count in sorted(rows)]
+    segments = [export_plan(count, Planning(limits=limits), RATES).segments for count in sorted(rows)]
     assert segments == sorted(segments)
 
 
@@ -223,7 +229,7 @@ def test_nothing_passes_what_the_deployment_allows(rows: int, limits: Limits, de
     assert plan.processing_instance_type in (limits.processing_instance_type, *limits.larger_instance_types)
     assert plan.training_instance_type in (limits.training_instance_type, *limits.larger_instance_types)
     assert max(plan.processing_volume_gb, plan.training_volume_gb) <= 16_384
-    assert export_plan(rows, "dynamodb", Planning(limits=limits), RATES).segments <= 1000
+    assert export_plan(rows, Planning(limits=limits), RATES).segments <= 1000
 
 
 @given(rows=ROWS.filter(lambda rows: rows > SMALL_ROWS), limits=ANY_LIMITS)

@@ -79,6 +79,7 @@ def test_an_empty_input_is_a_full_run(cloud: Any) -> None:
             "chosen": dict.fromkeys(
                 ("processing_instances", "training_instances", "export", "segments", "external_memory")
             ),
+            "source_kind": "dynamodb",
         },
     }
 
@@ -222,6 +223,10 @@ def test_a_redrive_and_another_execution_have_run_ids_of_their_own(cloud: Any) -
         ({"plan": {"export": "none"}}, "plan.export"),
         ({"plan": {"segments": 1001}}, "plan.segments"),
         ({"plan": {"external_memory": 1}}, "plan.external_memory"),
+        (
+            {"plan": {"processing_instances": 1}, "source": {"kind": "s3", "uri": "s3://iops-bucket/x/"}},
+            "plan.processing_instances",
+        ),
         ({"plan": {"segments": 2}, "source": {"kind": "s3", "uri": "s3://iops-bucket/x/"}}, "plan.segments"),
         ({"reason": "x" * 1001}, "reason"),
     ],
