@@ -56,6 +56,7 @@ def build_application(app: cdk.App, *, code: CodeMaker = lambda_code) -> None:
         working=training.functions,
         track_devices=api.functions.track_devices,
         collect_volumes=collectors.collect_volumes if collectors else None,
+        undelivered={"trainings": training.dead_letters},
         tables={
             "insights": data.insights_table,
             "predictions": data.predictions_table,

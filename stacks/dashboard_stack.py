@@ -17,7 +17,7 @@ from constructs import Construct, IConstruct
 
 from stacks.api.sign_in import SCOPES, SignIn, page_client, scope_name
 from stacks.data_stack import synthesizer
-from stacks.nag import acknowledge
+from stacks.nag import acknowledge, acknowledge_lint, acknowledge_lint_of_emptier
 from stacks.page_files import page_headers, page_source
 from stacks.settings import Settings
 
@@ -168,6 +168,9 @@ def acknowledge_cdks_own(deployment: s3_deployment.BucketDeployment, bucket: s3.
     page = f"<{stack.get_logical_id(cast(cdk.CfnElement, bucket.node.default_child))}.Arn>"
     for rule, reason in {
         "AwsSolutions-L1": "CDK sets the runtime of its own function.",
+        "Serverless-LambdaLatestVersion": "CDK's own function runs what CDK tested it with.",
+        "Serverless-LambdaTracing": "It runs only while the page is deployed, and CloudFormation shows its failure.",
+        "Serverless-LambdaDLQ": "CloudFormation waits for its answer, and takes the deployment back without one.",
         "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]": (
             "CDK's function writes its log with AWS's own policy for that."
         ),
@@ -179,6 +182,8 @@ def acknowledge_cdks_own(deployment: s3_deployment.BucketDeployment, bucket: s3.
         f"AwsSolutions-IAM5[Resource::{_assets_arn(stack)}/*]": "The bucket of CDK's assets, where it finds the page.",
     }.items():
         acknowledge(function, rule, reason)
+    acknowledge_lint(function, "W3005", "CDK's function waits for its role and the role's policy, as CDK wrote it.")
+    acknowledge_lint_of_emptier(bucket, "CDK's function waits for the role that empties the page's bucket.")
 
 
 def _assets_arn(stack: cdk.Stack) -> str:

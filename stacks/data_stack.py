@@ -7,7 +7,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks.nag import acknowledge
+from stacks.nag import acknowledge, acknowledge_lint_of_emptier
 from stacks.settings import Settings, StageRules
 
 LAST_ALERT_INDEX = "last-alert"
@@ -67,6 +67,8 @@ def bucket(scope: Construct, settings: Settings) -> s3.IBucket:
         "Access logs of this bucket would need a second bucket that outlives it; object access is recorded by "
         "CloudTrail data events where an account wants it.",
     )
+    if settings.rules.empties_on_destroy:
+        acknowledge_lint_of_emptier(own, "CDK's function waits for the role that empties the bucket before it goes.")
     return own
 
 

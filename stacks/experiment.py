@@ -86,8 +86,10 @@ def declare_experiment(
         allowed=[OFF, "ab", "shadow"],
     )
 
+    has_package = cdk.Fn.condition_not(equal(package.value_as_string, ""))
+
     def is_in(mode_name: str) -> cdk.ICfnConditionExpression:
-        return both(is_live, equal(mode.value_as_string, mode_name))
+        return both(is_live, has_package, equal(mode.value_as_string, mode_name))
 
     experiment = Experiment(
         live_package=live_package,

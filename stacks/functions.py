@@ -6,9 +6,10 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from stacks.nag import acknowledge
+from stacks.nag import ROLE_ORDER, acknowledge, acknowledge_lint
 from stacks.permissions import Permission, allow, grant
 from stacks.settings import Settings
 
@@ -24,8 +25,17 @@ _TRACING = allow(
 CodeMaker = Callable[[], lambda_.Code]
 
 
+def _sending(queue: sqs.IQueue) -> Permission:
+    return allow(
+        ["sqs:SendMessage"], [queue.queue_arn], unused_because="Lambda's, for a call that failed three times; none did."
+    )
+
+
 class InsightFunction(Construct):
-    """`name` is the function's folder below lambdas/; `permissions` is all that it may do beside logging."""
+    """`name` is the function's folder below lambdas/; `permissions` is all that it may do beside logging.
+
+    `failed_calls` is the queue for calls that nobody waits for and that failed, or why there is none to keep.
+    """
 
     def __init__(
         self,
@@ -35,6 +45,7 @@ class InsightFunction(Construct):
         settings: Settings,
         code: lambda_.Code,
         timeout: cdk.Duration,
+        failed_calls: sqs.IQueue | str,
         memory_mib: int = 256,
         environment: Mapping[str, str] | None = None,
         permissions: Sequence[Permission] = (),
@@ -47,6 +58,8 @@ class InsightFunction(Construct):
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log_group.grant(self.role, "logs:CreateLogStream", "logs:PutLogEvents")
         grant(self.role, [_TRACING, *permissions])
+        if not isinstance(failed_calls, str):
+            grant(self.role, [_sending(failed_calls)])
         self.function = lambda_.Function(
             self,
             "Function",
@@ -58,6 +71,7 @@ class InsightFunction(Construct):
             timeout=timeout,
             memory_size=memory_mib,
             log_group=self.log_group,
+            dead_letter_queue=None if isinstance(failed_calls, str) else failed_calls,
             # Lambda itself traces an invocation and its cold start; Powertools' Tracer would add the SDK's calls, and its
             # imports to every cold start (bench cold_lambda).
             tracing=lambda_.Tracing.ACTIVE,
@@ -69,11 +83,13 @@ class InsightFunction(Construct):
                 **(environment or {}),
             },
         )
-        acknowledge(
-            self.function,
-            "AwsSolutions-L1",
-            "Python 3.13 is what the code is tested with; 3.14 follows with its own test run.",
-        )
+        for rule in ("AwsSolutions-L1", "Serverless-LambdaLatestVersion"):
+            acknowledge(
+                self.function, rule, "Python 3.13 is what the code is tested with; 3.14 follows with its own test run."
+            )
+        acknowledge_lint(self.function, "W3005", ROLE_ORDER)
+        if isinstance(failed_calls, str):
+            acknowledge(self.function, "Serverless-LambdaDLQ", failed_calls)
 
     @property
     def name(self) -> str:

@@ -41,6 +41,7 @@ class PackageGroups(Construct):
             settings=settings,
             code=code(),
             timeout=cdk.Duration.minutes(5),
+            failed_calls="CloudFormation waits for the answer that it sends, and fails the group's deletion without one.",
             permissions=[
                 allow(
                     ["sagemaker:ListModelPackages"],
@@ -62,4 +63,4 @@ class PackageGroups(Construct):
                 properties={"ModelPackageGroupName": name},
             )
             # Made after the group and after the function may act, so deleted before either.
-            contents.node.add_dependency(group, emptier)
+            contents.node.add_dependency(group, emptier.role)

@@ -8,6 +8,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from stacks.functions import CodeMaker, InsightFunction
+from stacks.nag import acknowledge
 from stacks.names import KINDS, endpoint_stack_name, package_group_name, sagemaker_arn, stack_arn
 from stacks.permissions import Permission, allow
 from stacks.settings import Settings
@@ -39,6 +40,7 @@ class Retention(Construct):
             settings=settings,
             code=code(),
             timeout=cdk.Duration.minutes(10),
+            failed_calls="Next week's call retires what this one left; nothing waits for the day.",
             environment={
                 "BUCKET_NAME": bucket.bucket_name,
                 "PROMOTE_MODEL_ARN": promote_model.state_machine_arn,
@@ -54,16 +56,18 @@ class Retention(Construct):
             settings=settings,
             code=code(),
             timeout=cdk.Duration.minutes(10),
+            failed_calls="Somebody who wants a version back calls it by hand and reads its answer.",
             environment={"BUCKET_NAME": bucket.bucket_name},
             permissions=self._restore_permissions(),
         )
-        events.Rule(
+        weekly = events.Rule(
             self,
             "Weekly",
             description="IOPS Insights: old model versions are retired, Sundays 04:00 UTC",
             schedule=events.Schedule.cron(minute="0", hour="4", week_day="SUN"),
             targets=[targets.LambdaFunction(self.retire.function)],
         )
+        acknowledge(weekly, "Serverless-EventBusDLQ", "A lost Sunday is made up for on the next; versions only wait.")
 
     def _retire_permissions(self, promote_model: sfn.IStateMachine) -> list[Permission]:
         return [

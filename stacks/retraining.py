@@ -5,11 +5,13 @@ import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_ssm as ssm
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from stacks.functions import CodeMaker, InsightFunction
+from stacks.nag import acknowledge
 from stacks.names import KINDS, RETRAINING_SWITCH, drift_alarm_name
 from stacks.permissions import Permission, allow
 from stacks.settings import Settings
@@ -29,6 +31,7 @@ class Retraining(Construct):
         code: CodeMaker,
         bucket: s3.IBucket,
         train_models: sfn.IStateMachine,
+        dead_letters: sqs.IQueue,
     ) -> None:
         super().__init__(scope, construct_id)
         self.switch = ssm.StringParameter(
@@ -45,6 +48,7 @@ class Retraining(Construct):
             settings=settings,
             code=code(),
             timeout=cdk.Duration.minutes(2),
+            failed_calls=dead_letters,
             environment={
                 "STATE_MACHINE_ARN": train_models.state_machine_arn,
                 "BUCKET_NAME": bucket.bucket_name,
@@ -56,7 +60,7 @@ class Retraining(Construct):
             },
             permissions=self._permissions(bucket, train_models),
         )
-        self._rules(settings)
+        self._rules(settings, dead_letters)
 
     def _permissions(self, bucket: s3.IBucket, train_models: sfn.IStateMachine) -> list[Permission]:
         stack = cdk.Stack.of(self)
@@ -82,9 +86,9 @@ class Retraining(Construct):
             ),
         ]
 
-    def _rules(self, settings: Settings) -> None:
+    def _rules(self, settings: Settings, dead_letters: sqs.IQueue) -> None:
         target = self.decide.function
-        events.Rule(
+        on_drift = events.Rule(
             self,
             "OnDrift",
             description="IOPS Insights: a drift alarm rings",
@@ -98,13 +102,18 @@ class Retraining(Construct):
             ),
             targets=[targets.LambdaFunction(target)],
         )
-        events.Rule(
+        recheck = events.Rule(
             self,
             "Recheck",
             description="IOPS Insights: asks again for a drift alarm that still rings",
             schedule=events.Schedule.rate(RECHECK_EVERY),
             targets=[targets.LambdaFunction(target, event=asked(trigger="recheck"))],
         )
+        for rule, reason in {
+            on_drift: "An alarm whose event was lost still rings when it is asked for again (Recheck).",
+            recheck: "The next recheck asks for the same alarms.",
+        }.items():
+            acknowledge(rule, "Serverless-EventBusDLQ", reason)
         self.monthly = events.Rule(
             self,
             "Monthly",
@@ -113,7 +122,9 @@ class Retraining(Construct):
             enabled=settings.monthly_training,
             targets=[
                 targets.LambdaFunction(
-                    target, event=asked(trigger="schedule", reason="the monthly training", requested_by="schedule")
+                    target,
+                    event=asked(trigger="schedule", reason="the monthly training", requested_by="schedule"),
+                    dead_letter_queue=dead_letters,
                 )
             ],
         )

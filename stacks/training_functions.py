@@ -24,6 +24,20 @@ from stacks.workflows.nested_promotion import promote_model_arn
 _STACK_ID = "A stack's ARN ends in an id that it gets when it is made."
 _LOG_GROUP = "CloudWatch Logs authorises a group's contents on the ARN that ends in ':*'."
 
+# Each is called by somebody who waits for its answer, so no call of it can be lost unnoticed.
+_FAILED_CALLS = {
+    "prepare_run": "TrainModels waits for the plan of its run; without one the execution fails and nothing has begun.",
+    "ingest_insights": "Whoever loads rows waits for their count; loading them again writes the same items.",
+    "export_insights": "TrainModels calls a segment again, which writes over what the first attempt left.",
+    "write_manifest": "TrainModels waits for the manifest's place; no step after it can begin without.",
+    "judge_model": "Its branch of TrainModels waits for the verdict; a model without one is not registered.",
+    "summarize_run": "TrainModels waits for the summary, which is its own output.",
+    "prepare_promotion": "PromoteModel waits for its plan; nothing has been changed by then.",
+    "verify_endpoint": "PromoteModel waits for the comparison; without one it goes back to what was live.",
+    "judge_experiment": "WatchModels waits for the judgement; the next period's holds this one's outcomes too.",
+    "describe_failure": "A workflow that has failed already waits for it, and ends with the plain cause otherwise.",
+}
+
 
 class TrainingFunctions(Construct):
     """`by_name["prepare_run"]` and so on, by the folder below lambdas/."""
@@ -257,6 +271,7 @@ class TrainingFunctions(Construct):
             settings=self._settings,
             code=self._code,
             timeout=timeout or cdk.Duration.seconds(30),
+            failed_calls=_FAILED_CALLS[name],
             memory_mib=memory_mib,
             environment=environment,
             permissions=permissions,

@@ -8,6 +8,7 @@ from constructs import Construct
 
 from stacks.budget import monthly_budget
 from stacks.data_stack import DataStack, named_bucket, synthesizer
+from stacks.dead_letters import DeadLetters
 from stacks.feedback_loop import FeedbackLoop
 from stacks.functions import CodeMaker
 from stacks.image import ContainerImage
@@ -44,6 +45,7 @@ class TrainingStack(cdk.Stack):
         self.add_stack_dependency(data)
         bucket = named_bucket(self, settings)
         self.topic = notification_topic(self, settings)
+        self.dead_letters = DeadLetters(self).queue
         image = ContainerImage(self, "Image", settings=settings)
         self.roles = SageMakerRoles(self, "SageMakerRoles", settings=settings, bucket=bucket, image=image)
         functions = self.functions = TrainingFunctions(
@@ -92,6 +94,7 @@ class TrainingStack(cdk.Stack):
             code=code,
             shared=(functions["judge_experiment"], functions["describe_failure"]),
             jobs_role=self.roles.jobs,
+            dead_letters=self.dead_letters,
         ).state_machine
         PackageGroups(self, "PackageGroups", settings=settings, code=code)
         feedback = FeedbackLoop(
@@ -103,7 +106,13 @@ class TrainingStack(cdk.Stack):
             predictions_table=data.predictions_table,
         )
         retraining = Retraining(
-            self, "Retraining", settings=settings, code=code, bucket=bucket, train_models=self.train_models
+            self,
+            "Retraining",
+            settings=settings,
+            code=code,
+            bucket=bucket,
+            train_models=self.train_models,
+            dead_letters=self.dead_letters,
         )
         self.schedules = {"MonthlyTraining": retraining.monthly}
         if settings.monthly_budget_usd is not None:

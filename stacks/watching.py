@@ -7,6 +7,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
@@ -36,6 +37,7 @@ class Watching(Construct):
         code: CodeMaker,
         shared: Sequence[InsightFunction],
         jobs_role: iam.IRole,
+        dead_letters: sqs.IQueue,
     ) -> None:
         super().__init__(scope, construct_id)
         self._settings, self._data, self._bucket, self._code = defaults.settings, data, bucket, code()
@@ -46,7 +48,7 @@ class Watching(Construct):
         self.state_machine = WatchModels(
             self, "WatchModels", parts=WatchParts(defaults=defaults, functions=functions, jobs_role=jobs_role)
         ).state_machine
-        watch_schedule(self, defaults.settings, self.state_machine)
+        watch_schedule(self, defaults.settings, self.state_machine, dead_letters)
 
     def _prepare_watch(self) -> InsightFunction:
         stack, settings = cdk.Stack.of(self), self._settings
@@ -57,6 +59,7 @@ class Watching(Construct):
             settings=settings,
             code=self._code,
             timeout=cdk.Duration.seconds(60),
+            failed_calls="WatchModels waits to hear what there is to watch, and fails without.",
             environment={
                 "BUCKET_NAME": self._bucket.bucket_name,
                 "WATCH_HOURS": str(settings.watch_every_hours or _BY_HAND_HOURS),
@@ -96,6 +99,7 @@ class Watching(Construct):
             settings=self._settings,
             code=self._code,
             timeout=cdk.Duration.minutes(15),
+            failed_calls="WatchModels waits for the outcomes' place; the predictions stay where they were read.",
             memory_mib=512,
             environment={
                 "PREDICTIONS_TABLE_NAME": predictions.table_name,
@@ -116,6 +120,7 @@ class Watching(Construct):
             settings=self._settings,
             code=self._code,
             timeout=cdk.Duration.seconds(30),
+            failed_calls="WatchModels waits until the result is told; the report of the period stands already.",
             permissions=[
                 self._objects(["s3:GetObject"], "watch.json"),
                 allow(["s3:GetObject", "s3:PutObject"], latest),
@@ -134,7 +139,9 @@ class Watching(Construct):
         )
 
 
-def watch_schedule(scope: Construct, settings: Settings, machine: sfn.IStateMachine) -> None:
+def watch_schedule(
+    scope: Construct, settings: Settings, machine: sfn.IStateMachine, dead_letters: sqs.IQueue
+) -> None:
     """A period ends when its event was due, so that an event that is delivered twice watches the same one."""
     events.Rule(
         scope,
@@ -142,6 +149,10 @@ def watch_schedule(scope: Construct, settings: Settings, machine: sfn.IStateMach
         schedule=events.Schedule.rate(cdk.Duration.hours(settings.watch_every_hours or _BY_HAND_HOURS)),
         enabled=settings.watch_every_hours > 0,
         targets=[
-            targets.SfnStateMachine(machine, input=events.RuleTargetInput.from_object({"end": events.EventField.time}))
+            targets.SfnStateMachine(
+                machine,
+                input=events.RuleTargetInput.from_object({"end": events.EventField.time}),
+                dead_letter_queue=dead_letters,
+            )
         ],
     )

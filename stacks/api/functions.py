@@ -10,6 +10,7 @@ from constructs import Construct
 
 from stacks.data_stack import LAST_ALERT_INDEX, DataStack
 from stacks.functions import CodeMaker, InsightFunction
+from stacks.nag import acknowledge
 from stacks.names import (
     KINDS,
     endpoint_arn,
@@ -22,6 +23,18 @@ from stacks.permissions import Permission, allow
 from stacks.settings import Settings
 
 _STREAM_ACTIONS = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"]
+# API Gateway waits for each of these and tells the caller.
+_FAILED_CALLS = {
+    "predict": "Its caller hears of the failure at once and asks again; a prediction of then is worth nothing later.",
+    "read_fleet": "Its caller hears of the failure at once; it only reads.",
+    "give_feedback": "Its caller hears that the feedback was not taken, and gives it again.",
+    "describe_models": "Its caller hears of the failure at once; what is live is read anew each time.",
+}
+# By stream: what a batch that was passed over after an hour would be kept for.
+_PASSED_OVER = {
+    "Insights": "The device's next insight, one interval later, mends its row; the alarm stream-age rings long before.",
+    "Predictions": "The devices table repeats the newest prediction for the fleet's page; the next one stands for it.",
+}
 
 
 class ApiFunctions(Construct):
@@ -55,6 +68,7 @@ class ApiFunctions(Construct):
             settings=self._settings,
             code=self._code(),
             timeout=cdk.Duration.seconds(seconds),
+            failed_calls=_FAILED_CALLS[name],
             memory_mib=memory_mib,
             environment={
                 **environment,
@@ -160,6 +174,7 @@ class ApiFunctions(Construct):
             settings=self._settings,
             code=self._code(),
             timeout=cdk.Duration.seconds(60),
+            failed_calls="Lambda's poller waits for its answer and brings the batch again for an hour.",
             memory_mib=512,
             environment={"DEVICES_TABLE_NAME": data.devices_table.table_name},
             permissions=[
@@ -185,6 +200,7 @@ class ApiFunctions(Construct):
                 max_record_age=cdk.Duration.hours(1),
             )
             mapping.node.add_dependency(function.role)
+            acknowledge(mapping, "Serverless-LambdaEventSourceMappingDestination", _PASSED_OVER[name])
         return function
 
 

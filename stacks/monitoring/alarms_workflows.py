@@ -1,7 +1,10 @@
-"""Executions that failed or are late, and schedules that started none."""
+"""Executions that failed or are late, schedules that started none, and what could not be delivered at all."""
+
+from collections.abc import Mapping
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
@@ -63,4 +66,25 @@ def _schedule_alarms(scope: Construct, watched: Watched) -> list[cloudwatch.Alar
             says=f"The schedule {name} could not start its run",
         )
         for name, rule in watched.schedules.items()
+    ]
+
+
+def undelivered_alarms(scope: Construct, queues: Mapping[str, sqs.IQueue]) -> list[cloudwatch.Alarm]:
+    """Until somebody has read and emptied the queue."""
+    return [
+        alarm(
+            scope,
+            "undelivered",
+            cloudwatch.Metric(
+                namespace="AWS/SQS",
+                metric_name="ApproximateNumberOfMessagesVisible",
+                dimensions_map={"QueueName": queue.queue_name},
+                statistic="Maximum",
+                period=FIVE_MINUTES,
+            ),
+            Breach(threshold=0),
+            of=name,
+            says=f"Events for {name} could not be delivered and wait in their queue",
+        )
+        for name, queue in queues.items()
     ]

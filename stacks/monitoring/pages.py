@@ -54,7 +54,6 @@ class Page(Construct):
             actions_suppressor_wait_period=_WAIT if hush else None,
             actions_suppressor_extension_period=hush.quiet_after if hush else None,
         )
-        self.alarm.node.add_dependency(*members)
         if topic is not None:
             told = actions.SnsAction(topic)
             self.alarm.add_alarm_action(told)

@@ -6,11 +6,12 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from stacks.data_stack import synthesizer
+from stacks.dead_letters import DeadLetters
 from stacks.monitoring.alarms_api import api_alarms, caller_alarms
 from stacks.monitoring.alarms_data import data_alarms, table_alarms
 from stacks.monitoring.alarms_endpoints import endpoint_alarms, scaling_alarms
 from stacks.monitoring.alarms_models import model_alarms
-from stacks.monitoring.alarms_workflows import workflow_alarms
+from stacks.monitoring.alarms_workflows import undelivered_alarms, workflow_alarms
 from stacks.monitoring.dashboards import dashboards
 from stacks.monitoring.objective import BURN_RATES, BurnRate, burn_alarms
 from stacks.monitoring.pages import Hush, Page, tells
@@ -33,6 +34,7 @@ class MonitoringStack(cdk.Stack):
             termination_protection=settings.rules.termination_protection,
             description="IOPS Insights: dashboards, alarms and who is told",
         )
+        undelivered = DeadLetters(self).queue
         serving = self._serving_page(watched, topic)
         self._budget_pages(watched, topic, serving)
         # A promotion that is rolled back fails a little after the alarm that ended it.
@@ -40,8 +42,11 @@ class MonitoringStack(cdk.Stack):
         Page(
             self,
             "page-workflows",
-            workflow_alarms(self, watched),
-            says="A workflow failed, is late, or was not started",
+            [
+                *workflow_alarms(self, watched),
+                *undelivered_alarms(self, {**watched.undelivered, "messages": undelivered}),
+            ],
+            says="A workflow failed, is late, or was not started, or people were not told",
             topic=topic,
             hush=after_serving,
         )
@@ -65,7 +70,7 @@ class MonitoringStack(cdk.Stack):
         tells([*caller_alarms(self, watched.api), *scaling_alarms(self, settings)], topic)
         dashboards(self, watched)
         queries(self, watched)
-        state_changes(self, settings, topic)
+        state_changes(self, settings, topic, undelivered)
 
     def _serving_page(self, watched: Watched, topic: sns.ITopic) -> Page:
         """A dead endpoint shows in its own alarms, in the API's and in the budget: one page over them all, as which of

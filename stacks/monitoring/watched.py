@@ -7,6 +7,7 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 
 from stacks.functions import InsightFunction
@@ -27,5 +28,7 @@ class Watched:
     track_devices: InsightFunction
     collect_volumes: InsightFunction | None
     """None while the settings want no collection."""
+    undelivered: Mapping[str, sqs.IQueue]
+    """By what their messages were for."""
     tables: Mapping[str, dynamodb.Table]
     """By a word for what they hold: insights, predictions, devices, requests."""

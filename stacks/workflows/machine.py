@@ -5,7 +5,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from stacks.nag import acknowledge
+from stacks.nag import ROLE_ORDER, acknowledge, acknowledge_lint
 from stacks.settings import Settings
 
 
@@ -39,6 +39,7 @@ def workflow_machine(
         "AwsSolutions-IAM5[Resource::*]",
         "Log delivery (logs:*LogDelivery and the like) and X-Ray know no resources.",
     )
+    acknowledge_lint(machine, "W3005", ROLE_ORDER)
     return machine
 
 

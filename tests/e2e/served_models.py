@@ -43,7 +43,7 @@ class ServingOptions:
     context: tuple[str, ...] = ()
     images: Mapping[str, str] = field(default_factory=dict)
     wait_scale: float = DEFAULT_WAIT_SCALE
-    record_calls: bool = False
+    record_calls: bool = True
 
 
 def train_models(root: Path) -> dict[str, Path]:

@@ -58,6 +58,8 @@ DOCUMENTED: Mapping[str, tuple[set[str], set[frozenset[str]]]] = {
     ),
     # DynamoDB guide, "DynamoDB metrics and dimensions".
     "AWS/DynamoDB": ({"ReadThrottleEvents", "WriteThrottleEvents"}, {TABLE, INDEX}),
+    # SQS guide, "Available CloudWatch metrics for Amazon SQS".
+    "AWS/SQS": ({"ApproximateNumberOfMessagesVisible"}, {frozenset({"QueueName"})}),
     # EventBridge guide, "Monitoring Amazon EventBridge".
     "AWS/Events": ({"FailedInvocations"}, {frozenset({"RuleName"})}),
 }
@@ -67,6 +69,7 @@ LEADS_TO = {
     "StateMachineArn": "AWS::StepFunctions::StateMachine",
     "TableName": "AWS::DynamoDB::Table",
     "RuleName": "AWS::Events::Rule",
+    "QueueName": "AWS::SQS::Queue",
     "EndpointConfigName": "AWS::SageMaker::EndpointConfig",
 }
 
