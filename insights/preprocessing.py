@@ -38,25 +38,16 @@ class Preprocessing:
         return cls(*np.ascontiguousarray(fitted.T))
 
     @staticmethod
-    def of_column(values: Floats) -> tuple[float, float, float]:
-        """Median, mean and deviation of one feature, (n,), as `fit` finds them."""
+    def of_column(values: npt.NDArray[np.floating[Any]]) -> tuple[float, float, float]:
+        """Median, mean and deviation of one feature, (n,), as `fit` finds them; for rows that are not in memory at once."""
         if len(values) == 0:
             raise ValueError("no training rows: medians and scales need at least one")
+        values = values.astype(np.float64)
         known = values[~np.isnan(values)]
         median = float(np.median(known)) if len(known) else 0.0
         filled = _filled(values, median)
         mean = _sum(filled) / len(values)
         deviation = math.sqrt(_sum((filled - mean) ** 2) / len(values))
-        return median, mean, deviation if deviation > 0.0 else 1.0
-
-    @staticmethod
-    def of_column(values: npt.NDArray[Any]) -> tuple[float, float, float]:
-        """Median, mean and deviation of one feature, (n,), as `fit` finds them; for rows that are not in memory at once."""
-        known = values[~np.isnan(values)].astype(np.float64)
-        median = float(np.median(known)) if len(known) else 0.0
-        filled = np.where(np.isnan(values), median, values.astype(np.float64))
-        mean = _column_sum(filled) / len(values)
-        deviation = float(np.sqrt(_column_sum((filled - mean) ** 2) / len(values)))
         return median, mean, deviation if deviation > 0.0 else 1.0
 
     def transform(self, X: Floats) -> Floats:
@@ -91,16 +82,6 @@ def _sum(terms: Floats) -> float:
     total = 0.0
     for begin in range(0, len(terms), _BLOCK_ROWS):
         total = float(np.cumsum(np.concatenate([[total], terms[begin : begin + _BLOCK_ROWS]]))[-1])
-    return total
-
-
-def _column_sum(values: Floats) -> float:
-    """Value by value, as `_sum` adds rows; numpy's own sum of one column adds in pairs, which differs in the last bits."""
-    total = 0.0
-    for begin in range(0, len(values), _BLOCK_ROWS):
-        block = values[begin : begin + _BLOCK_ROWS].copy()
-        block[0] += total
-        total = float(np.add.accumulate(block)[-1])
     return total
 
 

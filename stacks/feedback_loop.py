@@ -56,4 +56,6 @@ class FeedbackLoop(Construct):
             # An event that found no function in time is the next run's; two at once would do each other's work.
             targets=[targets.LambdaFunction(self.join_outcomes.function, max_event_age=EVERY, retry_attempts=1)],
         )
-        acknowledge(schedule, "Serverless-EventBusDLQ", "An event that was lost is the next one's work, 15 minutes later.")
+        acknowledge(
+            schedule, "Serverless-EventBusDLQ", "An event that was lost is the next one's work, 15 minutes later."
+        )

@@ -18,7 +18,9 @@ def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
 
 def acknowledge_lint(construct: IConstruct, rule: str, reason: str) -> None:
     """In the resource's metadata, where cfn-lint looks for it; it has no place for the reason, which stands beside."""
-    resource = construct if isinstance(construct, cdk.CfnResource) else cast(cdk.CfnResource, construct.node.default_child)
+    resource = (
+        construct if isinstance(construct, cdk.CfnResource) else cast(cdk.CfnResource, construct.node.default_child)
+    )
     known = resource.get_metadata(LINT) or {"config": {"ignore_checks": []}, "because": {}}
     resource.add_metadata(
         LINT,

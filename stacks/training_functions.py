@@ -34,7 +34,7 @@ _FAILED_CALLS = {
     "summarize_run": "TrainModels waits for the summary, which is its own output.",
     "prepare_promotion": "PromoteModel waits for its plan; nothing has been changed by then.",
     "verify_endpoint": "PromoteModel waits for the comparison; without one it goes back to what was live.",
-    "judge_experiment": "WatchModels waits for the judgement; the next period's holds this one's outcomes too.",
+    "judge_experiment": "WatchModels waits for the judgement; the experiment goes on until a later one.",
     "describe_failure": "A workflow that has failed already waits for it, and ends with the plain cause otherwise.",
 }
 

@@ -139,9 +139,7 @@ class Watching(Construct):
         )
 
 
-def watch_schedule(
-    scope: Construct, settings: Settings, machine: sfn.IStateMachine, dead_letters: sqs.IQueue
-) -> None:
+def watch_schedule(scope: Construct, settings: Settings, machine: sfn.IStateMachine, dead_letters: sqs.IQueue) -> None:
     """A period ends when its event was due, so that an event that is delivered twice watches the same one."""
     events.Rule(
         scope,

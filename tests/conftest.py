@@ -1,4 +1,4 @@
-"""The synthesised templates, made by the CDK CLI's own app once per session, for every test that looks at them."""
+"""The synthesised templates, made by the CDK CLI's own app once per run of the tests, for every test that looks at them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _synthesise(folder: Path, context: Mapping[str, str]) -> None:
         "CDK_OUTDIR": str(folder / "cdk.out"),
         "CDK_CONTEXT_JSON": json.dumps(values),
     }
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "app.py"], check=False, cwd=ROOT, env=environment, capture_output=True, text=True
     )
     (folder / "said.json").write_text(json.dumps([done.returncode, done.stdout + done.stderr]))

@@ -22,16 +22,17 @@ def state_changes(scope: Construct, settings: Settings, topic: sns.ITopic, undel
     # As another stack's topic it would be given a statement for every rule of the account.
     named = sns.Topic.from_topic_arn(scope, "Topic", topic.topic_arn)
     endpoints = [settings.endpoint_name(kind) for kind in KINDS]
-    for rule in (_trouble(scope, endpoints, named, undelivered), _scaled_to_maximum(scope, endpoints, named, undelivered)):
+    for rule in (
+        _trouble(scope, endpoints, named, undelivered),
+        _scaled_to_maximum(scope, endpoints, named, undelivered),
+    ):
         cdk.Annotations.of(rule).acknowledge_warning(
             "@aws-cdk/aws-events:ruleUnresolvedEnvironment",
             "The topic's ARN is another stack's output, of the same account and region.",
         )
 
 
-def _trouble(
-    scope: Construct, endpoints: list[str], topic: sns.ITopic, undelivered: sqs.IQueue
-) -> events.Rule:
+def _trouble(scope: Construct, endpoints: list[str], topic: sns.ITopic, undelivered: sqs.IQueue) -> events.Rule:
     text = (
         f"Endpoint {_detail('EndpointName')} is {_detail('EndpointStatus')} since {_event('time')}, with the "
         f"configuration {_detail('EndpointConfigName')}. {_SEE}"
