@@ -19,6 +19,7 @@ from stacks.api.sign_in import SCOPES, SignIn, page_client, scope_name
 from stacks.data_stack import synthesizer
 from stacks.nag import acknowledge, acknowledge_lint, acknowledge_lint_of_emptier
 from stacks.page_files import page_headers, page_source
+from stacks.permissions import unused
 from stacks.settings import Settings
 
 
@@ -161,6 +162,15 @@ def deployed_page(scope: Construct, bucket: s3.Bucket, config: dict[str, object]
     acknowledge_cdks_own(deployment, bucket)
 
 
+_WRITES = (
+    "PutObject",
+    "PutObjectLegalHold",
+    "PutObjectRetention",
+    "PutObjectTagging",
+    "PutObjectVersionTagging",
+)
+
+
 def acknowledge_cdks_own(deployment: s3_deployment.BucketDeployment, bucket: s3.Bucket) -> None:
     """The function that copies the files is CDK's: its runtime, role and grants are not the app's to choose."""
     stack = cdk.Stack.of(deployment)
@@ -182,6 +192,12 @@ def acknowledge_cdks_own(deployment: s3_deployment.BucketDeployment, bucket: s3.
         f"AwsSolutions-IAM5[Resource::{_assets_arn(stack)}/*]": "The bucket of CDK's assets, where it finds the page.",
     }.items():
         acknowledge(function, rule, reason)
+    for action in ("Abort*", "DeleteObject*", "GetBucket*", "GetObject*", "List*", *_WRITES):
+        unused(
+            cast(IConstruct, deployment.handler_role),
+            f"s3:{action}",
+            "CDK's function copies the page with it; the laptop cloud has no CloudFront and serves the files itself.",
+        )
     acknowledge_lint(function, "W3005", "CDK's function waits for its role and the role's policy, as CDK wrote it.")
     acknowledge_lint_of_emptier(bucket, "CDK's function waits for the role that empties the page's bucket.")
 

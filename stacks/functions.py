@@ -37,7 +37,7 @@ class InsightFunction(Construct):
     `failed_calls` is the queue for calls that nobody waits for and that failed, or why there is none to keep.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # a function's own decisions, each by its name
         self,
         scope: Construct,
         name: str,

@@ -9,6 +9,8 @@ from stacks.lambda_code import ROOT
 from stacks.permissions import Permission, allow
 from stacks.settings import LOCAL_ACCOUNT, LOCAL_REGION, Settings
 
+_NO_REGISTRY = "The laptop cloud has no registry to pull the image from."
+
 
 class ContainerImage(Construct):
     """Built from training_container/Dockerfile at deployment; the laptop cloud has no registry and needs a name."""
@@ -37,6 +39,12 @@ class ContainerImage(Construct):
             allow(
                 ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
                 [self.repository.repository_arn],
+                unused_because=_NO_REGISTRY,
             ),
-            allow(["ecr:GetAuthorizationToken"], ["*"], because="This action knows no resources."),
+            allow(
+                ["ecr:GetAuthorizationToken"],
+                ["*"],
+                because="This action knows no resources.",
+                unused_because=_NO_REGISTRY,
+            ),
         ]

@@ -38,7 +38,13 @@ class SageMakerRoles(Construct):
             self.serving: iam.IRole = existing
             return
         self.jobs = _sagemaker_role(self, "Jobs", jobs_permissions(self, settings, bucket), image)
-        self.serving = _sagemaker_role(self, "Serving", serving_permissions(self, bucket), image)
+        self.serving = _sagemaker_role(
+            self,
+            "Serving",
+            serving_permissions(self, bucket),
+            image,
+            unused_metrics="An endpoint's agent publishes with it; the laptop cloud counts for itself.",
+        )
 
 
 def jobs_permissions(scope: Construct, settings: Settings, bucket: s3.IBucket) -> list[Permission]:
@@ -119,7 +125,12 @@ def _log_permissions(scope: Construct, *groups: str) -> list[Permission]:
 
 
 def _sagemaker_role(
-    scope: Construct, construct_id: str, permissions: list[Permission], image: ContainerImage
+    scope: Construct,
+    construct_id: str,
+    permissions: list[Permission],
+    image: ContainerImage,
+    *,
+    unused_metrics: str | None = None,
 ) -> iam.Role:
     role = iam.Role(scope, construct_id, assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
     metrics = allow(
@@ -127,6 +138,7 @@ def _sagemaker_role(
         ["*"],
         {"StringEquals": {"cloudwatch:namespace": _METRIC_NAMESPACES}},
         because="This action knows no resources; the condition holds it to SageMaker's namespaces.",
+        unused_because=unused_metrics,
     )
     grant(role, [*permissions, *image.pull_permissions(), metrics])
     return role

@@ -23,6 +23,7 @@ from stacks.workflows.nested_promotion import promote_model_arn
 
 _STACK_ID = "A stack's ARN ends in an id that it gets when it is made."
 _LOG_GROUP = "CloudWatch Logs authorises a group's contents on the ARN that ends in ':*'."
+_COUNTED_BY_EXPORT = "Counts the rows of a run whose source is S3; the recorded ones export from the table."
 
 # Each is called by somebody who waits for its answer, so no call of it can be lost unnoticed.
 _FAILED_CALLS = {
@@ -137,7 +138,13 @@ class TrainingFunctions(Construct):
                 # Files of a point-in-time export.
                 self._objects(["s3:GetObject"], "exports/*/table/*"),
                 # A repeated segment removes what its first attempt wrote beyond its own last batch.
-                self._objects(["s3:PutObject", "s3:DeleteObject"], "raw/*", "exports/*", "quarantine/*"),
+                self._objects(
+                    ["s3:PutObject", "s3:DeleteObject"],
+                    "raw/*",
+                    "exports/*",
+                    "quarantine/*",
+                    unused={"s3:DeleteObject": "Batches of a first attempt that got further; no segment was repeated."},
+                ),
                 self._listing("raw/*", "exports/*", "quarantine/*"),
             ],
         )
@@ -151,8 +158,17 @@ class TrainingFunctions(Construct):
                 self._listing("raw/*", "exports/*"),
                 self._objects(["s3:GetObject"], "raw/*", "exports/*"),
                 # Batches whose devices are brought together are replaced.
-                self._objects(["s3:PutObject", "s3:DeleteObject"], "raw/*", "exports/*"),
-                self._objects(["s3:AbortMultipartUpload"], "raw/*"),
+                self._objects(
+                    ["s3:PutObject", "s3:DeleteObject"],
+                    "raw/*",
+                    "exports/*",
+                    unused={"s3:DeleteObject": "A device's rows came in one object; none were brought together."},
+                ),
+                self._objects(
+                    ["s3:AbortMultipartUpload"],
+                    "raw/*",
+                    unused={"s3:AbortMultipartUpload": "Takes back an upload that failed half-way; none did."},
+                ),
             ],
         )
 
@@ -162,7 +178,10 @@ class TrainingFunctions(Construct):
     def _summarize_run(self) -> InsightFunction:
         return self._function(
             "summarize_run",
-            permissions=[self._objects(["s3:GetObject"], "features/*"), self._listing("features/*")],
+            permissions=[
+                self._objects(["s3:GetObject"], "features/*", unused={"s3:GetObject": _COUNTED_BY_EXPORT}),
+                self._listing("features/*", unused_because=_COUNTED_BY_EXPORT),
+            ],
         )
 
     def _prepare_promotion(self) -> InsightFunction:
@@ -277,12 +296,14 @@ class TrainingFunctions(Construct):
             permissions=permissions,
         )
 
-    def _objects(self, actions: Sequence[str], *patterns: str) -> Permission:
+    def _objects(self, actions: Sequence[str], *patterns: str, unused: Mapping[str, str] | None = None) -> Permission:
         return allow(
             actions,
             [self._bucket.arn_for_objects(pattern) for pattern in patterns],
             because="Every run, and every file that is given, has its own keys below these prefixes.",
+            unused_because=unused,
         )
 
-    def _listing(self, *prefixes: str) -> Permission:
-        return allow(["s3:ListBucket"], [self._bucket.bucket_arn], {"StringLike": {"s3:prefix": list(prefixes)}})
+    def _listing(self, *prefixes: str, unused_because: str | None = None) -> Permission:
+        condition = {"StringLike": {"s3:prefix": list[str](prefixes)}}
+        return allow(["s3:ListBucket"], [self._bucket.bucket_arn], condition, unused_because=unused_because)

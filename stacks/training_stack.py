@@ -21,7 +21,7 @@ from stacks.sagemaker_roles import SageMakerRoles
 from stacks.settings import Settings
 from stacks.training_functions import TrainingFunctions
 from stacks.update_role import UpdateRole
-from stacks.watching import Watching
+from stacks.watching import Watching, watch_schedule
 from stacks.workflows.jobs import JobDefaults
 from stacks.workflows.promote_model import PromoteModel, PromotionParts
 from stacks.workflows.switch_serving import ServingParts
@@ -85,7 +85,7 @@ class TrainingStack(cdk.Stack):
                 insights_table=data.insights_table,
             ),
         ).state_machine
-        self.watch_models = Watching(
+        watching = Watching(
             self,
             "Watching",
             defaults=defaults,
@@ -94,8 +94,9 @@ class TrainingStack(cdk.Stack):
             code=code,
             shared=(functions["judge_experiment"], functions["describe_failure"]),
             jobs_role=self.roles.jobs,
-            dead_letters=self.dead_letters,
-        ).state_machine
+        )
+        watch_schedule(watching, settings, self.dead_letters)
+        self.watch_models = watching.state_machine
         PackageGroups(self, "PackageGroups", settings=settings, code=code)
         feedback = FeedbackLoop(
             self,

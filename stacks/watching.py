@@ -1,4 +1,4 @@
-"""What watches the live models: three functions, the workflow and its schedule."""
+"""What watches the live models: three functions and the workflow; and its schedule."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,13 +8,12 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
-from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from stacks.data_stack import DataStack
 from stacks.functions import CodeMaker, InsightFunction
 from stacks.names import KINDS, endpoint_arn, live_package_parameter, package_group_name, sagemaker_arn
-from stacks.permissions import Permission, allow
+from stacks.permissions import Permission, allow, unused
 from stacks.settings import Settings
 from stacks.workflows.jobs import JobDefaults
 from stacks.workflows.watch_models import WatchModels, WatchParts
@@ -37,7 +36,6 @@ class Watching(Construct):
         code: CodeMaker,
         shared: Sequence[InsightFunction],
         jobs_role: iam.IRole,
-        dead_letters: sqs.IQueue,
     ) -> None:
         super().__init__(scope, construct_id)
         self._settings, self._data, self._bucket, self._code = defaults.settings, data, bucket, code()
@@ -48,7 +46,6 @@ class Watching(Construct):
         self.state_machine = WatchModels(
             self, "WatchModels", parts=WatchParts(defaults=defaults, functions=functions, jobs_role=jobs_role)
         ).state_machine
-        watch_schedule(self, defaults.settings, self.state_machine, dead_letters)
 
     def _prepare_watch(self) -> InsightFunction:
         stack, settings = cdk.Stack.of(self), self._settings
@@ -108,7 +105,11 @@ class Watching(Construct):
             permissions=[
                 allow(["dynamodb:Scan"], [devices.table_arn]),
                 allow(["dynamodb:Query"], [predictions.table_arn]),
-                self._objects(["s3:PutObject", "s3:AbortMultipartUpload"], "outcomes/*"),
+                self._objects(
+                    ["s3:PutObject", "s3:AbortMultipartUpload"],
+                    "outcomes/*",
+                    unused={"s3:AbortMultipartUpload": "Takes back an upload that failed half-way; none did."},
+                ),
             ],
         )
 
@@ -129,20 +130,21 @@ class Watching(Construct):
                     ["s3:ListBucket"],
                     [self._bucket.bucket_arn],
                     {"StringLike": {"s3:prefix": [f"monitoring/{kind}/*" for kind in KINDS]}},
+                    unused_because="AWS says by it that latest.json is missing; the laptop cloud always says so.",
                 ),
             ],
         )
 
-    def _objects(self, actions: list[str], name: str) -> Permission:
-        return allow(
-            actions, [self._bucket.arn_for_objects(f"monitoring/{kind}/*/{name}") for kind in KINDS], because=_PERIODS
-        )
+    def _objects(self, actions: list[str], name: str, *, unused: Mapping[str, str] | None = None) -> Permission:
+        objects = [self._bucket.arn_for_objects(f"monitoring/{kind}/*/{name}") for kind in KINDS]
+        return allow(actions, objects, because=_PERIODS, unused_because=unused)
 
 
-def watch_schedule(scope: Construct, settings: Settings, machine: sfn.IStateMachine, dead_letters: sqs.IQueue) -> None:
+def watch_schedule(watching: Watching, settings: Settings, dead_letters: sqs.IQueue) -> None:
     """A period ends when its event was due, so that an event that is delivered twice watches the same one."""
+    machine = watching.state_machine
     events.Rule(
-        scope,
+        watching,
         "Schedule",
         schedule=events.Schedule.rate(cdk.Duration.hours(settings.watch_every_hours or _BY_HAND_HOURS)),
         enabled=settings.watch_every_hours > 0,
@@ -154,3 +156,4 @@ def watch_schedule(scope: Construct, settings: Settings, machine: sfn.IStateMach
             )
         ],
     )
+    unused(machine.node.find_child("EventsRole"), "states:StartExecution", "The schedule's; tests start it by hand.")

@@ -52,7 +52,7 @@ def _synthesise(folder: Path, context: Mapping[str, str]) -> None:
         "CDK_OUTDIR": str(folder / "cdk.out"),
         "CDK_CONTEXT_JSON": json.dumps(values),
     }
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "app.py"], check=False, cwd=ROOT, env=environment, capture_output=True, text=True
     )
     (folder / "said.json").write_text(json.dumps([done.returncode, done.stdout + done.stderr]))

@@ -94,6 +94,8 @@ def with_condition_keys(original: Callable[..., dict[str, Any]]) -> Callable[...
             return {**found, **autoscaling_context(_json(body))}
         if service == "cloudformation" and (role := params.get("RoleARN")):
             return {**found, "cloudformation:rolearn": role[0] if isinstance(role, list) else role}
+        if service == "monitoring" and (namespace := _json(body).get("Namespace") or params.get("Namespace")):
+            return {**found, "cloudwatch:namespace": namespace[0] if isinstance(namespace, list) else namespace}
         return found
 
     return keys

@@ -23,6 +23,7 @@ from stacks.permissions import Permission, allow
 from stacks.settings import Settings
 
 _STREAM_ACTIONS = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"]
+_POLLER = "Lambda's poller reads the streams with it; the laptop cloud's reads them by itself."
 # API Gateway waits for each of these and tells the caller.
 _FAILED_CALLS = {
     "predict": "Its caller hears of the failure at once and asks again; a prediction of then is worth nothing later.",
@@ -179,8 +180,13 @@ class ApiFunctions(Construct):
             environment={"DEVICES_TABLE_NAME": data.devices_table.table_name},
             permissions=[
                 allow(["dynamodb:UpdateItem"], [data.devices_table.table_arn]),
-                allow(_STREAM_ACTIONS, streams),
-                allow(["dynamodb:ListStreams"], ["*"], because="ListStreams knows no resource (service reference)."),
+                allow(_STREAM_ACTIONS, streams, unused_because=_POLLER),
+                allow(
+                    ["dynamodb:ListStreams"],
+                    ["*"],
+                    because="ListStreams knows no resource (service reference).",
+                    unused_because=_POLLER,
+                ),
             ],
         )
         for name, stream in zip(("Insights", "Predictions"), streams, strict=True):

@@ -32,6 +32,7 @@ def workflow_machine(
         query_language=sfn.QueryLanguage.JSONATA,
         timeout=timeout,
         tracing_enabled=True,
+        # The data of states are plans, places and counts, by which people see what a run did; rows travel by S3.
         logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=True),
     )
     acknowledge(

@@ -5,7 +5,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from stacks.permissions import Permission, allow
-from stacks.workflows.steps import expression, task
+from stacks.workflows.steps import ON_ABORT, expression, task
 
 PROMOTE_MODEL = "PromoteModel"
 
@@ -50,6 +50,7 @@ def nested_execution_permissions(stack: cdk.Stack) -> list[Permission]:
             ["states:DescribeExecution", "states:StopExecution"],
             [executions],
             because="An execution's name holds its run's id.",
+            unused_because={"states:StopExecution": ON_ABORT},
         ),
         allow(["events:PutTargets", "events:PutRule", "events:DescribeRule"], [rule]),
     ]

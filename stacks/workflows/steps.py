@@ -15,6 +15,10 @@ from stacks.functions import InsightFunction
 
 Json = Any
 
+# Why a permission of every workflow with `.sync` tasks is needed by no recorded run (stacks/permissions.py).
+ON_ABORT = "Step Functions stops what it started when its execution is aborted; none was."
+READS_TAGS = "Part of what Step Functions' guide asks for `.sync`; its stand-in on the laptop reads no tags."
+
 # 2, 4, ... 64 s: 126 s in all, past a deployment of the function and a short burst of throttling.
 LAMBDA_RETRY: Json = {
     "ErrorEquals": [

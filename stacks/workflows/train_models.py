@@ -22,6 +22,8 @@ from stacks.workflows.machine import workflow_machine
 from stacks.workflows.model_branch import model_branch
 from stacks.workflows.nested_promotion import nested_execution_permissions
 from stacks.workflows.steps import (
+    ON_ABORT,
+    READS_TAGS,
     Failures,
     choice,
     expression,
@@ -258,9 +260,24 @@ def job_permissions(stack: cdk.Stack, jobs_role: iam.IRole) -> list[Permission]:
         for name in ("ProcessingJobsRule", "TuningJobsRule")
     ]
     return [
-        allow([f"sagemaker:{verb}ProcessingJob" for verb in verbs], [processing], because=because),
-        allow([f"sagemaker:{verb}HyperParameterTuningJob" for verb in verbs], tuning, because=because),
-        allow(["sagemaker:AddTags", "sagemaker:ListTags"], [processing, *tuning], because=because),
+        allow(
+            [f"sagemaker:{verb}ProcessingJob" for verb in verbs],
+            [processing],
+            because=because,
+            unused_because={"sagemaker:StopProcessingJob": ON_ABORT},
+        ),
+        allow(
+            [f"sagemaker:{verb}HyperParameterTuningJob" for verb in verbs],
+            tuning,
+            because=because,
+            unused_because={"sagemaker:StopHyperParameterTuningJob": ON_ABORT},
+        ),
+        allow(
+            ["sagemaker:AddTags", "sagemaker:ListTags"],
+            [processing, *tuning],
+            because=because,
+            unused_because={"sagemaker:ListTags": READS_TAGS},
+        ),
         allow(["events:PutTargets", "events:PutRule", "events:DescribeRule"], rules),
         allow(
             ["iam:PassRole"],

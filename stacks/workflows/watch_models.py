@@ -14,7 +14,19 @@ from stacks.names import KINDS, sagemaker_arn
 from stacks.permissions import Permission, allow, grant
 from stacks.workflows.jobs import JobDefaults, processing_input, processing_job
 from stacks.workflows.machine import workflow_machine
-from stacks.workflows.steps import ATTEMPT, CAUGHT, JOB_RETRIES, choice, describe, expression, invoke, task, when
+from stacks.workflows.steps import (
+    ATTEMPT,
+    CAUGHT,
+    JOB_RETRIES,
+    ON_ABORT,
+    READS_TAGS,
+    choice,
+    describe,
+    expression,
+    invoke,
+    task,
+    when,
+)
 
 Json = Any
 
@@ -194,9 +206,17 @@ class WatchModels(Construct):
             allow(["lambda:InvokeFunction"], [function.arn for function in self._parts.functions.values()]),
             # What `.sync` needs: the job, its end by an EventBridge managed rule, its tags, and its role.
             allow(
-                [f"sagemaker:{verb}ProcessingJob" for verb in ("Create", "Describe", "Stop")], [jobs], because=because
+                [f"sagemaker:{verb}ProcessingJob" for verb in ("Create", "Describe", "Stop")],
+                [jobs],
+                because=because,
+                unused_because={"sagemaker:StopProcessingJob": ON_ABORT},
             ),
-            allow(["sagemaker:AddTags", "sagemaker:ListTags"], [jobs], because=because),
+            allow(
+                ["sagemaker:AddTags", "sagemaker:ListTags"],
+                [jobs],
+                because=because,
+                unused_because={"sagemaker:ListTags": READS_TAGS},
+            ),
             allow(["events:PutTargets", "events:PutRule", "events:DescribeRule"], [rule]),
             allow(
                 ["iam:PassRole"],

@@ -14,7 +14,7 @@ from bench.material.paged_table import Pages, StoredTable, answering
 from bench.scale import NO_AWS
 from insights.files import write_json
 from insights.schema import Insight
-from lambdas.ingest_insights.writer import InsightWriter
+from lambdas.insight_writer import InsightWriter
 
 START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,8 +14,8 @@ from insights.generator import generate
 from insights.schema import Insight
 from local.api_client import get, post
 from local.execution import Execution, follow_execution
-from local.permissions import audit
 from local.run import sign_in_of
+from tests.e2e.permissions import DeployedRoles, Templates, check
 from tests.e2e.served_models import ServedModels, ServingOptions
 from tests.e2e.watched_models import Watched, ask, know_outcomes, same, slower, truncated, watch
 from tests.local.watching import Metrics, patiently
@@ -32,7 +31,7 @@ OTHER_LEVEL = {"low": "high", "medium": "critical", "high": "low", "critical": "
 def serving_options() -> ServingOptions:
     """The day's minutes take 1.2 s; a training that nobody asked for tunes as the deployment says."""
     context = ("data_capture_percent=100", "tuning_max_jobs=3", "tuning_max_parallel_jobs=2")
-    return ServingOptions(context=context, wait_scale=0.02, record_calls=True)
+    return ServingOptions(context=context, wait_scale=0.02)
 
 
 @dataclass
@@ -257,20 +256,7 @@ def test_every_step_of_the_day_is_in_the_dashboards_metrics(day: Day):
         assert deployment[f"IopsTraining.{machine}Arn"] in drawn
 
 
-UNUSED_HERE = (
-    (r"sagemaker:(Stop\w+|ListTags)", "when an execution is aborted"),
-    (r"s3:AbortMultipartUpload", "clean-up of an upload that failed; none did"),
-    (r"states:StartExecution", "the schedule"),
-    (r"s3:ListBucket", "AWS tells a missing latest.json from a forbidden one by it; the laptop cloud always does"),
-)
-"""Action and why it stays although these executions do not need it."""
-
-
-def test_removing_any_one_action_from_any_role_would_have_failed_a_call(
-    served: ServedModels, periods: tuple[Watched, Watched]
+def test_removing_any_one_action_that_this_day_is_to_prove_would_have_failed_a_call(
+    served: ServedModels, templates: Templates
 ):
-    roles = audit.collect_roles(served.cloud.client("iam"), prefixes=("Iops",))
-    watching = {role: documents for role, documents in roles.items() if "Watching" in role}
-    unneeded = audit.unneeded_actions(audit.read_calls(served.cloud.settings.calls_file), watching)
-    assert len(watching) == 5
-    assert [one for one in unneeded if not any(re.fullmatch(rule, one.action) for rule, _ in UNUSED_HERE)] == []
+    check("day_in_the_life", served.cloud, DeployedRoles.of(served.cloud), templates)

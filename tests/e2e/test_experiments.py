@@ -16,6 +16,7 @@ import pytest
 
 from insights.experiments import variant_of
 from local.execution import Execution, follow_execution
+from tests.e2e.permissions import DeployedRoles, Templates, check
 from tests.e2e.served_models import ServedModels, ServingOptions
 
 pytestmark = pytest.mark.e2e
@@ -192,3 +193,9 @@ def test_an_experiment_from_its_beginning_to_the_promotion_of_its_challenger(ser
     assert "ShadowProductionVariants" not in served.endpoint(KIND)
     assert [variant["VariantName"] for variant in served.endpoint(KIND)["ProductionVariants"]] == ["live"]
     assert met(caller)[1] == [shadow] * len(DEVICES)
+
+
+def test_removing_any_one_action_that_this_module_is_to_prove_would_have_failed_a_call(
+    served: ServedModels, templates: Templates
+):
+    check("experiments", served.cloud, DeployedRoles.of(served.cloud), templates)

@@ -31,6 +31,7 @@ from local.permissions import audit
 from local.processes import free_port, port_is_taken
 from local.run import Deployment, RunRecord, sign_in_of, watch_this_host
 from tests.e2e.left_behind import processes_left
+from tests.e2e.permissions import DeployedRoles, Templates, check
 from tests.local.watching import Metrics, patiently
 
 pytestmark = pytest.mark.e2e
@@ -201,6 +202,20 @@ def test_the_export_lost_nothing_and_a_generated_insight_is_there_once(
     assert len(rows) == len(set(rows)) == 3000 == manifest["rows"]
 
 
+def test_step_functions_logs_no_telemetry(record: RunRecord, cloud: LaptopCloud, deployment: Deployment):
+    """Executions are logged with their data (stacks/workflows/machine.py): plans, places and counts, and no row's."""
+    states = cloud.client("stepfunctions")
+    machine = deployment["IopsTraining.TrainModelsArn"]
+    [execution] = states.list_executions(stateMachineArn=machine, statusFilter="SUCCEEDED")["executions"]
+    pages = states.get_paginator("get_execution_history").paginate(executionArn=execution["executionArn"])
+    logged = json.dumps([event for page in pages for event in page["events"]], default=str)
+    devices = cloud.client("dynamodb").scan(TableName=deployment["IopsData.DevicesTableName"])["Items"]
+
+    assert record.execution["output"]["run_id"] in logged
+    assert len(devices) > 10
+    assert [device["device_id"]["S"] for device in devices if device["device_id"]["S"] in logged] == []
+
+
 def test_a_gate_that_refuses_leaves_the_live_model_alone_and_says_why(
     record: RunRecord, cloud: LaptopCloud, deployment: Deployment
 ):
@@ -350,6 +365,16 @@ def invoke(cloud: LaptopCloud, deployment: Deployment, output: str, event: dict[
     answer = json.loads(called["Payload"].read())
     assert "FunctionError" not in called, answer
     return answer
+
+
+def test_what_is_no_insight_goes_to_quarantine(record: RunRecord, cloud: LaptopCloud, deployment: Deployment):
+    bucket, key = deployment["IopsData.BucketName"], "incoming/wrong.jsonl"
+    cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=b'{"device_id": "a"}\n')
+
+    told = invoke(cloud, deployment, "IngestInsightsName", {"bucket": bucket, "key": key})
+
+    assert (told["rows"], told["quarantined"]) == (0, 1)
+    assert objects_below(cloud, deployment, "quarantine/") != set()
 
 
 def ingest(cloud: LaptopCloud, deployment: Deployment, rows: list[dict[str, Any]]) -> None:
@@ -518,67 +543,17 @@ def test_this_machines_disks_are_watched_into_the_table_and_scored(
 
 
 @pytest.fixture(scope="module")
-def roles(cloud: LaptopCloud, record: RunRecord) -> audit.Roles:
+def roles(cloud: LaptopCloud, record: RunRecord) -> DeployedRoles:
     """Every role's policies, taken while they exist."""
-    return audit.collect_roles(cloud.client("iam"), prefixes=("Iops",))
+    return DeployedRoles.of(cloud)
 
 
-UNUSED_HERE = (
-    (r"CustomS3AutoDelete\w*", r"logs:\w+", "it runs when the stacks are destroyed, after the roles were read"),
-    (r"EmptyPackageGroup\w*", r"sagemaker:(List|Delete)ModelPackages?", "the same: it empties the groups on destroy"),
-    (
-        r"EndpointUpdateRole\w*",
-        r"[\w-]+:(Delete|Deregister)\w+",
-        "a promotion that takes an endpoint away; none did here",
-    ),
-    (
-        r"DescribeFailureRole\w*",
-        r"(cloudformation|sagemaker|states):\w+|logs:FilterLogEvents",
-        "looked up only when a job, a segment of an export, a stack update or a container's start failed",
-    ),
-    (r"ExportInsightsRole\w*", r"s3:DeleteObject", "stale batches of a repeated segment; none was repeated"),
-    (r"TrainModelsStateMachineRole\w*", r"states:RedriveExecution", "the laptop cloud has no redrive"),
-    (r"IngestInsightsRole\w*", r"s3:PutObject", "quarantine; every insight was valid"),
-    (r"SummarizeRunRole\w*", r"s3:(GetObject|ListBucket)", "counts of a run whose source is S3"),
-    (r"WriteManifestRole\w*", r"s3:AbortMultipartUpload", "clean-up of an upload that failed; none did"),
-    (r"SageMakerRoles\w*", r"ecr:\w+", "the laptop has no registry to pull the image from"),
-    (
-        r"SageMakerRoles\w*",
-        r"cloudwatch:PutMetricData",
-        "the emulator does not evaluate the condition on the namespace",
-    ),
-    (
-        r"TrackDevicesRole\w*",
-        r"dynamodb:(\w+Streams?|GetRecords|GetShardIterator)",
-        "Lambda reads the streams with it; the laptop cloud reads them by itself",
-    ),
-    (r"Watching\w*", r".*", "WatchModels, whose own roles tests/e2e/test_day_in_the_life.py holds to the same"),
-    (r"DecideRetraining\w*", r"states:StartExecution", "a training; this one was refused, as another had just ended"),
-    (r"JudgeExperimentRole\w*", r".*", "judges an experiment; test_experiments.py has one"),
-    (
-        r"PromoteModelStateMachineRole\w*",
-        r"states:(Start|Describe)Execution|events:\w+",
-        "ends an experiment before its challenger goes live; test_experiments.py has one",
-    ),
-    (r"OffHoursSwitchServing\w*", r".*", "takes endpoints down and puts them back; test_served_models.py does"),
-    (r"StateMachineRole\w*", r"sagemaker:(Stop\w+|ListTags)|states:StopExecution", "when an execution is aborted"),
-)
-"""Role, action and why it stays although a run in which nothing fails does not need it."""
+def test_no_role_was_refused_anything(cloud: LaptopCloud, roles: DeployedRoles):
+    refused = audit.denied_calls(audit.read_calls(cloud.settings.calls_file))
+    assert [(call.role, call.action, call.resource) for call in refused] == []
 
 
-def is_listed(unneeded: audit.RoleAction) -> bool:
-    return any(re.search(role, unneeded.role) and re.fullmatch(rule, unneeded.action) for role, rule, _ in UNUSED_HERE)
-
-
-def test_removing_any_one_action_from_any_role_would_have_failed_a_call(cloud: LaptopCloud, roles: audit.Roles):
-    """Each recorded call is judged again with one action taken out; what nothing needed stands in the table."""
-    calls = audit.read_calls(cloud.settings.calls_file)
-
-    assert len(audit.needed_actions(calls, roles)) > 40
-    assert [unneeded for unneeded in audit.unneeded_actions(calls, roles) if not is_listed(unneeded)] == []
-
-
-def test_destroying_leaves_no_endpoint_no_scalable_target_and_no_running_job(cloud: LaptopCloud, record: RunRecord):
+def test_destroying_leaves_no_endpoint_no_scalable_target_and_no_running_job(cloud: LaptopCloud, roles: DeployedRoles):
     destroy(cloud)
 
     sagemaker = cloud.client("sagemaker")
@@ -592,6 +567,13 @@ def test_destroying_leaves_no_endpoint_no_scalable_target_and_no_running_job(clo
         not stack["StackName"].startswith("Iops")
         for stack in cloud.client("cloudformation").describe_stacks()["Stacks"]
     )
+
+
+def test_removing_any_one_action_that_this_run_is_to_prove_would_have_failed_a_call(
+    cloud: LaptopCloud, roles: DeployedRoles, templates: Templates
+):
+    """From the first deployment to the last role's last call while everything was destroyed."""
+    check("main_job", cloud, roles, templates)
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks the processes up in /proc")

@@ -27,6 +27,7 @@ from botocore.config import Config
 from local.execution import Execution
 from tests.e2e.images.faulty import SLOW_SECONDS
 from tests.e2e.people import People
+from tests.e2e.permissions import DeployedRoles, Templates, check
 from tests.e2e.served_models import ServedModels, ServingOptions, image_uri
 from training_container.model_folder import read_golden, write_golden
 from training_container.predictor import Predictor
@@ -341,3 +342,9 @@ def test_the_command_goes_back_and_says_from_what_to_what_and_how_long_it_took(s
     found = re.search(rf"from {newer} to {good} in [\d.]+ s; record: (s3://\S+)", done.stdout)
     assert found
     assert read_record(served, found[1])["requested_by"].startswith("arn:aws:")
+
+
+def test_removing_any_one_action_that_this_module_is_to_prove_would_have_failed_a_call(
+    served: ServedModels, templates: Templates
+):
+    check("promotion_guard", served.cloud, DeployedRoles.of(served.cloud), templates)

@@ -18,6 +18,7 @@ from local.deploy import EXECUTION_ROLE, App, DeployFailed, run_cdk, synthesise
 from local.run import sign_in_of
 from local.settings import ACCOUNT
 from tests.e2e.api_refusals import windows
+from tests.e2e.permissions import DeployedRoles, Templates, check
 from tests.e2e.served_models import ServedModels, ServingOptions, image_uri
 from training_container.model_folder import read_golden, write_golden
 from training_container.predictor import Predictor
@@ -185,3 +186,9 @@ def test_an_endpoint_gets_another_instance_type_as_the_procedure_says(served: Se
         "endpoint/iops-performance-predictor/variant/live"
     ]
     assert (served.live_package("performance"), served.invoke("performance")) == (live, before)
+
+
+def test_removing_any_one_action_that_this_module_is_to_prove_would_have_failed_a_call(
+    served: ServedModels, templates: Templates
+):
+    check("served_models", served.cloud, DeployedRoles.of(served.cloud), templates)

@@ -22,7 +22,7 @@ from lambdas.describe_models import handler as models_adapter
 from lambdas.give_feedback import handler as feedback_adapter
 from lambdas.ingest_insights import handler as ingest_adapter
 from lambdas.ingest_insights import ingest_insights as ingesting
-from lambdas.ingest_insights.writer import InsightWriter
+from lambdas.insight_writer import InsightWriter
 from lambdas.predict import handler as predict_adapter
 from lambdas.read_fleet import handler as fleet_adapter
 from tests.lambdas.test_api_handlers import VARIABLES as READING

@@ -251,3 +251,16 @@ def test_monitoring_asks_the_caller_for_its_permission(
 
     make_role(name, "lambda.amazonaws.com", allowed)
     call(client)
+
+
+def test_metrics_are_put_into_the_namespaces_of_the_policy_alone(
+    laptop: LaptopCloud, make_role: Callable[..., str]
+) -> None:
+    condition = {"StringEquals": {"cloudwatch:namespace": ["/aws/sagemaker/TrainingJobs"]}}
+    allowed = {"Action": "cloudwatch:PutMetricData", "Resource": "*", "Condition": condition}
+    client = session(laptop, make_role("puts-metrics", "sagemaker.amazonaws.com", allowed), "cloudwatch")
+    data = [{"MetricName": "loss", "Value": 1.0}]
+
+    client.put_metric_data(Namespace="/aws/sagemaker/TrainingJobs", MetricData=data)
+    with pytest.raises(ClientError, match="cloudwatch:PutMetricData"):
+        client.put_metric_data(Namespace="Others", MetricData=data)
