@@ -13,20 +13,22 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 export CDK_DISABLE_CLI_TELEMETRY := true
 CDK = $(JSII_NODE) node_modules/aws-cdk/bin/cdk --no-notices --no-version-reporting
+# What is installed is the lock: every file by its hash. The others say which versions, and why; `make lock` makes the lock of them.
 REQUIREMENTS := requirements.txt constraints.txt training_container/requirements.txt lambdas/requirements.txt
+LOCKS := requirements.lock training_container/requirements.lock
 
-.PHONY: help setup run up rollback restore test lint format synth openapi cost plan bench clean
+.PHONY: help setup run up rollback restore test lint format synth openapi cost plan bench lock audit licences clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: $(VENV)/.installed node_modules/.installed ## install the pinned tools into .venv and node_modules
 
-$(VENV)/.installed: $(REQUIREMENTS)
+$(VENV)/.installed: $(LOCKS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %s; name one with: make PYTHON=python3.12 ..." % sys.version.split()[0])'
 	@echo "setting up .venv (once; a few minutes) ..."
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
 node_modules/.installed: package-lock.json .npmrc $(VENV)/.installed
@@ -73,6 +75,20 @@ openapi: setup ## write docs/openapi.json from the table of routes
 
 bench: setup ## measurements: BENCH=name (make bench BENCH=tuning)
 	@$(PY) -m bench $(BENCH)
+
+# In environments of their own: neither tool is a part of the app.
+lock: $(REQUIREMENTS) ## write the locks anew after a version was changed: for all platforms and Pythons from 3.11, with hashes
+	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+	for made in $(LOCKS); do build/lock/bin/uv pip compile --quiet --native-tls --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url -c constraints.txt $${made%.lock}.txt -o $$made; done
+
+audit: ## known vulnerabilities of what is locked (asks PyPI's advisories; fails where it cannot), and of the npm packages
+	$(PYTHON) -m venv build/audit && build/audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	build/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
+	@PATH="$(NODE_HOME)/bin:$$PATH" $(JSII_NODE) $(NODE_HOME)/lib/node_modules/npm/bin/npm-cli.js audit
+
+licences: setup ## write docs/licences.md from what is installed
+	$(PY) -m tests.licences docs/licences.md
 
 clean: ## stop a laptop cloud that still runs, then remove everything that was built
 	@if [ -x $(PY) ]; then $(PY) -m local down; fi
