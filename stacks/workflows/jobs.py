@@ -70,6 +70,9 @@ def processing_job(
             }
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": max_runtime_seconds},
+        "NetworkConfig": {
+            "EnableNetworkIsolation": True
+        },  # SageMaker brings and fetches the files, outside the container
         "Tags": _TAGS,
     }
 
@@ -161,6 +164,7 @@ def _training_job(defaults: JobDefaults, kind: str) -> Json:
             "VolumeSizeInGB": expression(_planned("training_volume_gb", str(_VOLUME_GB))),
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": _TRIAL_SECONDS},
+        "EnableNetworkIsolation": True,  # instances of one job still reach each other (CreateTrainingJob)
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Assembly
+from tests.stacks.test_templates import definition, states
 
 Resource = tuple[str, Mapping[str, Any]]
 KEPT_DAYS = {"dev": 30, "prod": 365}
@@ -151,6 +152,29 @@ def test_only_tls_1_2_and_newer_reaches_the_page_and_the_api(stage: Stage) -> No
     assert {b["ViewerProtocolPolicy"] for b in behaviours} <= {"redirect-to-https", "https-only"}
     origins = [o["CustomOriginConfig"] for o in config["Origins"] if "CustomOriginConfig" in o]
     assert [(o["OriginProtocolPolicy"], o["OriginSSLProtocols"]) for o in origins] == [("https-only", ["TLSv1.2"])]
+
+
+def test_no_container_has_a_network(stage: Stage) -> None:
+    """Whatever a model package or a library in the image does: it can call nobody."""
+    assert len(stage.of("AWS::SageMaker::Model")) == 4
+    assert [name for name, model in stage.of("AWS::SageMaker::Model") if not model["EnableNetworkIsolation"]] == []
+    jobs = [
+        (name, state["Arguments"])
+        for machine in ("TrainModels", "WatchModels")
+        for name, state in states(definition(stage.templates["IopsTraining"], machine))
+        if "RoleArn" in json.dumps(state.get("Arguments", {}))
+    ]
+    assert len(jobs) > 5
+    for name, job in jobs:
+        isolated = job.get("NetworkConfig", job.get("TrainingJobDefinition", {}))
+        assert isolated.get("EnableNetworkIsolation") is True, name
+
+
+def test_each_role_is_taken_by_one_service_and_by_nobody_else(stage: Stage) -> None:
+    for name, role in stage.of("AWS::IAM::Role"):
+        [statement] = role["AssumeRolePolicyDocument"]["Statement"]
+        assert set(statement["Principal"]) == {"Service"}, name
+        assert statement["Action"] == "sts:AssumeRole", name
 
 
 # ---- secrets: what has the shape of one, and what is as random as one.
