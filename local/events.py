@@ -48,17 +48,22 @@ def put_event(source: str, detail_type: str, detail: Mapping[str, Any], *, resou
 
 
 def checked(invoke: Callable[..., None], recorder: Recorder) -> Callable[..., None]:
-    """_invoke_target: what AWS would not deliver is dropped and counts as failed (EventBridge user guide,
-    "Monitoring Amazon EventBridge")."""
+    """_invoke_target: what AWS would not deliver goes to the target's dead-letter queue or is dropped, and counts as
+    failed (EventBridge user guide, "Monitoring Amazon EventBridge")."""
 
     def delivered(target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], *rest: Any) -> None:
         refused = refusal(target, rule)
+        queue = target.get("DeadLetterConfig", {}).get("Arn")
         metrics: list[tuple[str, float, str]] = [("Invocations", 1, "Count")]
         if refused:
             metrics.append(("FailedInvocations", 1, "Count"))
+        if refused and queue:
+            metrics.append(("InvocationsSentToDlq", 1, "Count"))
         recorder.count(NAMESPACE, {"RuleName": rule["Name"]}, *metrics)
         if refused:
-            logger.warning("an event of the rule %s for %s is dropped: %s", rule["Name"], target["Arn"], refused)
+            logger.warning("an event of the rule %s for %s is refused: %s", rule["Name"], target["Arn"], refused)
+            if queue:
+                invoke({"Id": target.get("Id", ""), "Arn": queue}, event, rule, *rest)
             return
         invoke(target, event, rule, *rest)
 

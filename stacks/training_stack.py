@@ -58,7 +58,10 @@ class TrainingStack(cdk.Stack):
         ).by_name
         update = UpdateRole(self, "EndpointUpdate", settings=settings, serving_role=self.roles.serving)
         self.switch_serving = OffHours(
-            self, "OffHours", parts=ServingParts(settings=settings, functions=functions, update_role=update.role)
+            self,
+            "OffHours",
+            parts=ServingParts(settings=settings, functions=functions, update_role=update.role),
+            dead_letters=self.dead_letters,
         ).switch_serving
         self.promote_model = PromoteModel(
             self,

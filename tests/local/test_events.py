@@ -61,6 +61,21 @@ def test_a_function_hears_of_an_event_only_where_its_policy_lets_the_rule_in(
     assert failures_of(metrics, "to-function") == (2, 1)
 
 
+def test_what_cannot_be_delivered_waits_in_the_targets_queue(
+    laptop: LaptopCloud, make_function: Callable[[str, str], str], make_ear: MakeEar, metrics: Metrics
+) -> None:
+    name, ear = make_function("deaf", "def handler(event, context): return event"), make_ear("undelivered")
+    function = f"arn:aws:lambda:us-east-1:000000000000:function:{name}"
+    target = {"Arn": function, "DeadLetterConfig": {"Arn": ear.arn}}
+    rule_on(laptop, "to-the-deaf", target, EventPattern='{"source": ["test.deaf"]}')
+
+    say(laptop, "test.deaf")
+
+    patiently(ear.heard)
+    assert [event["detail"] for event in ear.heard()] == [{"word": "yes"}]
+    assert metrics.total("AWS/Events", "InvocationsSentToDlq", RuleName="to-the-deaf") == 1
+
+
 def test_a_topic_hears_of_an_event_in_the_words_of_its_transformer_where_its_policy_lets_the_rule_in(
     laptop: LaptopCloud, make_ear: MakeEar, metrics: Metrics
 ) -> None:

@@ -9,14 +9,23 @@ import pytest
 
 from tests.conftest import Assembly
 from tests.e2e.permissions import granted, proven, unused
+from tests.stacks.test_switch_serving import WITH_HOURS_AND_BUDGET
 
 AWS_ONLY = "IopsDashboard."
 """The one stack that the laptop cloud has not, so that no run can need a permission of it."""
 
 
-@pytest.fixture(scope="module", params=["local", "dev", "prod"])
+CONTEXTS = {
+    "local": {"stage": "local"},
+    "dev": {"stage": "dev"},
+    "prod": {"stage": "prod"},
+    "hours": WITH_HOURS_AND_BUDGET,
+}
+
+
+@pytest.fixture(scope="module", params=CONTEXTS)
 def assembly(request: pytest.FixtureRequest, synthesise: Callable[..., Assembly]) -> Assembly:
-    return synthesise(stage=request.param)
+    return synthesise(**CONTEXTS[request.param])
 
 
 def test_every_granted_action_is_needed_by_a_run_or_says_why_it_stays(assembly: Assembly) -> None:
