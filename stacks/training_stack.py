@@ -4,6 +4,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from stacks.budget import monthly_budget
@@ -44,8 +45,8 @@ class TrainingStack(cdk.Stack):
         )
         self.add_stack_dependency(data)
         bucket = named_bucket(self, settings)
-        self.topic = notification_topic(self, settings)
         self.dead_letters = DeadLetters(self).queue
+        self.topic = notification_topic(self, settings, self.dead_letters)
         image = ContainerImage(self, "Image", settings=settings)
         self.roles = SageMakerRoles(self, "SageMakerRoles", settings=settings, bucket=bucket, image=image)
         functions = self.functions = TrainingFunctions(
@@ -137,7 +138,7 @@ class TrainingStack(cdk.Stack):
         cdk.CfnOutput(self, "TopicArn", value=self.topic.topic_arn)
 
 
-def notification_topic(scope: cdk.Stack, settings: Settings) -> sns.Topic:
+def notification_topic(scope: cdk.Stack, settings: Settings, dead_letters: sqs.IQueue) -> sns.Topic:
     """What people are told: ended runs and alarms."""
     topic = sns.Topic(scope, "Notifications", enforce_ssl=True)
     # A topic with a policy of its own has lost the default one, by which alarms of this account could publish.
@@ -167,5 +168,7 @@ def notification_topic(scope: cdk.Stack, settings: Settings) -> sns.Topic:
         )
     )
     if settings.notification_email is not None:
-        topic.add_subscription(subscriptions.EmailSubscription(settings.notification_email))
+        topic.add_subscription(
+            subscriptions.EmailSubscription(settings.notification_email, dead_letter_queue=dead_letters)
+        )
     return topic

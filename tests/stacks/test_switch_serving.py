@@ -17,7 +17,13 @@ from tests.stacks.walk import Failed, called, definition, install, walk
 
 Templates = Mapping[str, dict[str, Any]]
 # Also what tests/stacks/test_budget.py looks at, as a synthesis takes long.
-WITH_HOURS_AND_BUDGET = {"stage": "dev", "serving_hours": "Mon-Fri 06:00-20:00", "monthly_budget_usd": "400"}
+WITH_HOURS_AND_BUDGET = {
+    "stage": "dev",
+    "serving_hours": "Mon-Fri 06:00-20:00",
+    "monthly_budget_usd": "400",
+    "notification_email": "operators@example.com",
+    "source_buckets": "telemetry-of-others",
+}
 # The walked execution starts on 2026-03-02, a Monday, at 10:00 UTC.
 STACKS = {"IopsRiskEndpoint": "risk", "IopsPerformanceEndpoint": "performance"}
 
