@@ -17,7 +17,7 @@ CDK = $(JSII_NODE) node_modules/aws-cdk/bin/cdk --no-notices --no-version-report
 REQUIREMENTS := requirements.txt constraints.txt training_container/requirements.txt lambdas/requirements.txt
 LOCKS := requirements.lock training_container/requirements.lock
 
-.PHONY: help setup run up rollback restore test lint format synth openapi cost plan bench lock audit licences clean
+.PHONY: help setup run up rollback restore test lint format synth openapi cost plan bench fuzz mutation lock audit licences clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -89,6 +89,13 @@ audit: ## known vulnerabilities of what is locked (asks PyPI's advisories; fails
 
 licences: setup ## write docs/licences.md from what is installed
 	$(PY) -m tests.licences docs/licences.md
+
+fuzz: setup ## every parser of outside input, guided by coverage: MINUTES=10 TARGETS=name,... (all)
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r tests/fuzz/requirements.txt
+	@MINUTES=$(or $(MINUTES),10) $(PY) -m tests.fuzz
+
+mutation: setup ## how many small faults in the domain and the gate do the tests notice? SAMPLE=20|all MODULES=name,...
+	@$(PY) -m bench.mutation
 
 clean: ## stop a laptop cloud that still runs, then remove everything that was built
 	@if [ -x $(PY) ]; then $(PY) -m local down; fi

@@ -48,6 +48,7 @@ class UnreadableFile(ValueError):
     """A file that cannot be read as insights at all; the message names the file, the reason and the remedy."""
 
     def __init__(self, source: str, reason: str, remedy: str = _ACCEPTED) -> None:
+        reason = reason if len(reason) <= 300 else reason[:297] + "..."
         super().__init__(f"{source}: {reason}; {remedy}")
         self.source = source
         self.reason = reason

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeGuard
+
+from insights.schema import shown
 
 
 class Threshold(NamedTuple):
@@ -32,7 +34,7 @@ class InvalidThreshold(ValueError):
     """A threshold that no gate can have; `name`, `value` and `remedy` for a caller that words it for its own field."""
 
     def __init__(self, name: str, value: object, remedy: str) -> None:
-        super().__init__(f"gate threshold {name} is {value!r}; {remedy}")
+        super().__init__(f"gate threshold {shown(name)} is {shown(value)}; {remedy}")
         self.name, self.value, self.remedy = name, value, remedy
 
 
@@ -178,7 +180,7 @@ def _number(metrics: Mapping[str, Any], *path: str) -> float:
 
 
 def _is_finite_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _digits_to_tell_apart(value: float, limit: float) -> int:

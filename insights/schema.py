@@ -37,7 +37,7 @@ class InvalidInsight(ValueError):
 
     def __str__(self) -> str:
         return (
-            f"{self.record or 'a record'}: field {self.field} has the value {_shown(self.value)}, but {self.rule}. "
+            f"{self.record or 'a record'}: field {self.field} has the value {shown(self.value)}, but {self.rule}. "
             "Correct the value at its source or leave the record out."
         )
 
@@ -233,23 +233,26 @@ def _refuse(field: str, value: object, rule: str) -> None:
     raise InvalidInsight(record="", field=field, value=value, rule=rule)
 
 
-def _shown(value: object) -> str:
+def shown(value: object, most: int = 80) -> str:
+    """A value as a refusal quotes it: of any size, any depth, and never a reason to fail."""
     try:
         text = repr(value)
     except ValueError:  # an int of thousands of digits has no repr
         text = f"a {type(value).__name__} too long to show"
-    return text if len(text) <= 80 else text[:77] + "..."
+    except RecursionError:  # what the JSON reader's depth just allows, repr's does not
+        text = f"a {type(value).__name__} too deep to show"
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def _name_of(device_id: object, timestamp: object) -> str:
-    when = timestamp.isoformat() if isinstance(timestamp, datetime) else _shown(timestamp)
-    return f"insight of device {_shown(device_id)} at {when}"
+    when = timestamp.isoformat() if isinstance(timestamp, datetime) else shown(timestamp)
+    return f"insight of device {shown(device_id)} at {when}"
 
 
 def _check_names(mapping: Mapping[str, Any]) -> None:
     for name in mapping:
         if name not in _KNOWN_FIELDS:
-            _refuse(str(name), mapping[name], "no field of an insight has this name (spelling, case)")
+            _refuse(str(name)[:80], mapping[name], "no field of an insight has this name (spelling, case)")
     for name in REQUIRED_FIELDS:
         if name not in mapping:
             _refuse(name, None, "it is missing and may not be")

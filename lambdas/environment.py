@@ -16,6 +16,7 @@ class _Dataclass(Protocol):
 
 
 EnvironmentType = TypeVar("EnvironmentType", bound=_Dataclass)
+_LONGEST_NUMBER = 18  # digits
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -23,7 +24,9 @@ class InvalidEnvironment(RuntimeError):
     """The function was deployed with a missing or unreadable variable: the deployment is wrong, not the event."""
 
     def __init__(self, variable: str, problem: str) -> None:
-        super().__init__(f"environment variable {variable} {problem}; correct the function's environment and deploy")
+        super().__init__(
+            f"environment variable {variable} {problem[:300]}; correct the function's environment and deploy"
+        )
         self.variable = variable
 
 
@@ -46,7 +49,7 @@ def read_environment(
 
 def _parsed(name: str, text: str, wanted: object) -> object:
     if wanted is int:
-        if not text.isdecimal():
+        if not text.isdecimal() or len(text) > _LONGEST_NUMBER:
             raise InvalidEnvironment(name, f"is {text!r}, not a whole number")
         return int(text)
     if wanted is bool:

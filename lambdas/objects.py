@@ -52,7 +52,7 @@ def read_json_object(s3: Any, bucket: str, key: str, *, remedy: str) -> dict[str
         raise
     try:
         value = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnreadableObject(bucket, key, f"is not JSON ({error})") from error
     if not isinstance(value, dict):
         raise UnreadableObject(bucket, key, "is not a JSON object")

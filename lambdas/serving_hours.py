@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
+from lambdas.environment import InvalidEnvironment
+
 # An endpoint takes SageMaker some minutes to start; one that is not there by then has another reason.
 START_MINUTES: Final = 15
 _START_RETRY_SECONDS: Final = 30
@@ -25,8 +27,18 @@ class ServingHours:
     @classmethod
     def from_environment(cls, text: str, windows: str) -> ServingHours:
         """`windows` is the stack's JSON list of pairs; both are empty where the endpoints serve always."""
-        pairs = json.loads(windows or "[]")
-        return cls(text, tuple((int(opens), int(closes)) for opens, closes in pairs))
+        try:
+            pairs = json.loads(windows or "[]")
+            return cls(text, tuple((_minute(opens), _minute(closes)) for opens, closes in pairs))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InvalidEnvironment("SERVING_WINDOWS", f"is no list of pairs of minutes: {windows[:80]!r}") from error
+
+
+def _minute(value: object) -> int:
+    """Of a week, or of the next one's first."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2 * _WEEK // timedelta(minutes=1):
+        raise ValueError(value)
+    return value
 
 
 class Rest(NamedTuple):

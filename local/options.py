@@ -30,7 +30,7 @@ class InvalidOption(ValueError):
     """An environment variable of `make run` has a value that cannot be meant."""
 
     def __init__(self, name: str, value: str, remedy: str) -> None:
-        super().__init__(f"{name}={value}: {remedy}")
+        super().__init__(f"{name}={value[:200]}: {remedy}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ def _insights(value: str) -> str | Path:
     if value == "synthetic":
         return value
     path = MEASURED_FILE if value in ("measured", THIS_HOST) else Path(value)
-    if not path.is_file():
+    if not _is_file(path):
         raise InvalidOption(
             "INSIGHTS",
             value,
@@ -86,9 +86,16 @@ def _insights(value: str) -> str | Path:
     return path
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
 def _whole(environment: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:
     text = environment.get(name) or str(default)
-    if not text.isdecimal() or not low <= int(text) <= high:
+    if not text.isdecimal() or len(text) > 18 or not low <= int(text) <= high:
         raise InvalidOption(name, text, f"give a whole number from {low} to {high}")
     return int(text)
 

@@ -39,7 +39,7 @@ class InvalidSetting(ValueError):
     """A setting that cannot be deployed."""
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
-        super().__init__(f"setting '{field}' is {value!r}; allowed: {allowed}")
+        super().__init__(f"setting '{field[:80]}' is {value!r:.200}; allowed: {allowed[:600]}")
         self.field = field
 
 

@@ -261,13 +261,13 @@ def _serve(arguments: argparse.Namespace, paths: ContainerPaths) -> None:
 
 def _workers(text: str) -> int:
     """Processes that answer; one a core where nothing is said."""
-    if text and (not text.isdecimal() or not 0 < int(text) <= MOST_WORKERS):
+    if text and (not text.isdecimal() or len(text) > 9 or not 0 < int(text) <= MOST_WORKERS):
         raise UnusableInput(f"SERVE_WORKERS is {text!r}; give a number from 1 to {MOST_WORKERS}, or leave it out")
     return int(text) if text else cores()
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 65_536:
+    if not text.isdecimal() or len(text) > 9 or not 0 < int(text) < 65_536:
         raise UnusableInput(f"SAGEMAKER_BIND_TO_PORT is {text!r}; give a port from 1 to 65535")
     return int(text)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -11,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from insights.drift_baseline import Baseline, OtherFeatureTable, prediction_edges
-from training_container.errors import UnusableInput
+from insights.schema import shown
+from training_container.errors import BROKEN_ARRAYS, UnusableInput
 from training_container.learnt_rows import LearntRows
 from training_container.mapped_rows import blocks
 from training_container.predictor import Predictor
@@ -62,8 +62,8 @@ def read_baseline(folder: Path) -> Baseline:
         raise UnusableInput(
             f"{path}: {refused}; watch with the image that trained the model, or train again"
         ) from refused
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise UnusableInput(f"{path} is no baseline: {error}; train again") from error
+    except BROKEN_ARRAYS as error:
+        raise UnusableInput(f"{path} is no baseline: {shown(error, 300)}; train again") from error
 
 
 def said(predictor: Predictor, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

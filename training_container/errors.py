@@ -3,10 +3,21 @@
 
 from __future__ import annotations
 
+import struct
+import zipfile
+import zlib
+
 EXIT_UNUSABLE = 2
 EXIT_BUG = 1
 EXIT_LOST = 3
 EXIT_STOPPED = 143  # 128 + SIGTERM, as a shell reports it
+
+
+# What numpy and its zip reader raise of a file that is no archive of arrays, is cut off, or holds others than asked for.
+BROKEN_ARRAYS = (
+    OSError, EOFError, LookupError, ValueError, TypeError, OverflowError, MemoryError, RuntimeError,
+    struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 class UnusableInput(ValueError):

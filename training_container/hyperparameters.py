@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from insights.schema import KINDS
+from insights.schema import KINDS, shown
 from training_container.errors import UnusableInput
 
 
@@ -64,7 +64,7 @@ class Hyperparameters:
         """Raises UnusableInput for an unknown name, a missing or wrong kind, or a value outside its range."""
         kind = given.get("kind", "")
         if kind not in KINDS:
-            raise UnusableInput(f"hyperparameter kind is {kind!r}; give one of {', '.join(KINDS)}")
+            raise UnusableInput(f"hyperparameter kind is {shown(kind)}; give one of {', '.join(KINDS)}")
         values: dict[str, Any] = {}
         for name, text in given.items():
             if name == "kind" or name in IGNORED:
@@ -75,7 +75,7 @@ class Hyperparameters:
             allowed = TUNED.get(name) or FIXED.get(name)
             if allowed is None:
                 known = ", ".join((*TUNED, *FIXED, *SWITCHES))
-                raise UnusableInput(f"unknown hyperparameter {name!r} = {text!r}; known are kind, {known}")
+                raise UnusableInput(f"unknown hyperparameter {shown(name)} = {shown(text)}; known are kind, {known}")
             values["lambda_" if name == "lambda" else name] = _number(name, text, allowed)
         return cls(kind=kind, **values)
 
@@ -98,5 +98,7 @@ def _number(name: str, text: str, allowed: Range) -> float | int:
         value = math.nan
     if not allowed.low <= value <= allowed.high or (allowed.whole and value != int(value)):
         kind = "a whole number" if allowed.whole else "a number"
-        raise UnusableInput(f"hyperparameter {name} is {text!r}; give {kind} from {allowed.low:g} to {allowed.high:g}")
+        raise UnusableInput(
+            f"hyperparameter {name} is {shown(text)}; give {kind} from {allowed.low:g} to {allowed.high:g}"
+        )
     return int(value) if allowed.whole else value

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from insights.feature_kernels import LARGEST_FLOAT32
 from insights.feature_table import FEATURE_NAMES, FEATURES, Feature
 from insights.features import compute_window
-from insights.schema import Insight, InvalidInsight, parse_timestamp
+from insights.schema import Insight, InvalidInsight, parse_timestamp, shown
 from training_container.errors import UnusableInput
 from training_container.serving.row_reader import plain_rows
 from training_container.serving.window_reader import Uncertain, fill_features, windows_of
@@ -44,7 +44,7 @@ def read_rows(content_type: str, body: bytes) -> Generator[None, None, Matrix]:
     if content_type == "text/csv":
         rows = plain_rows(body, most=MAXIMUM_ROWS)
         return rows if rows is not None else (yield from rows_from_csv(_text(body)))
-    raise InvalidRequest(f"content type {content_type!r}; give application/json or text/csv", status=415)
+    raise InvalidRequest(f"content type {shown(content_type)}; give application/json or text/csv", status=415)
 
 
 def _rows_of_windows(body: bytes) -> Generator[None, None, Matrix]:
@@ -110,7 +110,7 @@ def _window(instance: Any, place: str) -> npt.NDArray[np.float64]:
         raise InvalidRequest(f"{place} is {type(instance).__name__}; it must be an object with insights")
     unknown = sorted(set(instance) - INSTANCE_FIELDS)
     if unknown:
-        raise InvalidRequest(f"{place}.{unknown[0]} is unknown; known are insights and last_alert_at")
+        raise InvalidRequest(f"{place}.{unknown[0][:80]} is unknown; known are insights and last_alert_at")
     rows = instance.get("insights")
     if not isinstance(rows, list) or not rows:
         raise InvalidRequest(f"{place}.insights must be a list of at least one insight")
@@ -135,7 +135,9 @@ def _moment(value: Any, place: str) -> datetime | None:
     try:
         return parse_timestamp(value)
     except (TypeError, ValueError, AttributeError) as error:
-        raise InvalidRequest(f"{place}.last_alert_at is {value!r}; give an ISO 8601 time in UTC, or null") from error
+        raise InvalidRequest(
+            f"{place}.last_alert_at is {shown(value)}; give an ISO 8601 time in UTC, or null"
+        ) from error
 
 
 def _is_header(line: Sequence[str]) -> bool:
@@ -146,7 +148,8 @@ def _check_header(names: Sequence[str]) -> None:
     missing = [name for name in FEATURE_NAMES if name not in names]
     extra = [name for name in names if name not in FEATURE_NAMES]
     if missing or extra:
-        faults = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(extra)}"] * bool(extra)
+        unknown = ", ".join(shown(name) for name in extra[:5])
+        faults = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {unknown}"] * bool(extra)
         raise InvalidRequest(f"columns: {'; '.join(faults)}")
     for position, (found, wanted) in enumerate(zip(names, FEATURE_NAMES, strict=False), start=1):
         if found != wanted:

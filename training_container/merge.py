@@ -182,7 +182,7 @@ def scratch_beside(output: Path) -> Iterator[Path]:
 
 def assign(whole: Whole, choices: Choices) -> Assignment:
     """By each group's worst level over all shards; or by time, which alone holds something of every row (60 bytes)."""
-    previous = _previous(choices.previous)
+    previous = previous_splits(choices.previous)
     try:
         if choices.split == "time":
             by_time = assign_by_time(_times(whole))
@@ -298,7 +298,7 @@ def count(counted: dict[str, Any], risk: npt.NDArray[np.int8], rows: Rows) -> No
         counted["splits"][name] += int((labelled & mask).sum())
 
 
-def _previous(folder: Path | None) -> dict[str, str]:
+def previous_splits(folder: Path | None) -> dict[str, str]:
     """Which group was in which split before; nothing where there was no run before."""
     path = folder / "splits.json" if folder else None
     if path is None or not path.is_file():

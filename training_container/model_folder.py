@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
+import sys
 import tarfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from insights.feature_table import FEATURE_NAMES, FEATURE_TABLE_HASH
 from insights.preprocessing import Preprocessing
+from insights.schema import shown
 from training_container.errors import UnusableInput
 
 FORMAT = 1
@@ -66,13 +68,13 @@ class ModelDescription:
         """UnusableInput for a folder that is no model, a damaged one, or one of another feature table than this code's."""
         try:
             values = json.loads((folder / DESCRIPTION).read_text())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UnusableInput(f"{folder} holds no model: {DESCRIPTION} cannot be read ({error})") from error
         if not isinstance(values, dict):
             raise UnusableInput(f"{folder}: {DESCRIPTION} holds no object; train again")
         if values.get("format") != FORMAT:
             raise UnusableInput(
-                f"{folder}: model format {values.get('format')!r}, this code reads {FORMAT}; train again"
+                f"{folder}: model format {shown(values.get('format'))}, this code reads {FORMAT}; train again"
             )
         damage = _damage(values)
         if damage:
@@ -90,11 +92,13 @@ def table_difference(names: Sequence[str], table_hash: str) -> str:
     """Empty where a model's feature table is this code's, else the first feature that differs."""
     for position, (found, expected) in enumerate(zip_longest(names, FEATURE_NAMES), start=1):
         if found != expected:
-            return f"feature {position} is {found or 'missing'} in the model and {expected or 'none'} in this code"
+            return (
+                f"feature {position} is {(found or 'missing')[:80]} in the model and {expected or 'none'} in this code"
+            )
     if table_hash != FEATURE_TABLE_HASH:
         return (
             "of the same names but other definitions (units, ranges, meanings or window): its hash is "
-            f"{table_hash!r}, this code's is {FEATURE_TABLE_HASH!r}"
+            f"{shown(table_hash)}, this code's is {FEATURE_TABLE_HASH!r}"
         )
     return ""
 
@@ -103,18 +107,25 @@ def _damage(values: Mapping[str, Any]) -> str:
     """Empty, or what is wrong with the first field that is missing, unknown or no value of its type."""
     unknown = values.keys() - _FIELDS.keys()
     if unknown:
-        return f"{min(unknown)} is no field of it"
+        return f"{min(unknown)[:80]} is no field of it"
     for name, (rule, holds) in _FIELDS.items():
         if name not in values:
             return f"{name} is missing"
         if not holds(values[name]):
-            return f"{name} is {json.dumps(values[name])[:80]}, it must be {rule}"
+            return f"{name} is {_as_json(values[name])}, it must be {rule}"
     needed = "temperature" if values["kind"] == "risk" else "conformal_quantile"
     return f"{needed} is null, a {values['kind']} model needs it" if values[needed] is None else ""
 
 
+def _as_json(value: Any) -> str:
+    try:
+        return json.dumps(value)[:80]
+    except RecursionError:
+        return shown(value)
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _is_count(value: Any) -> bool:
@@ -169,15 +180,19 @@ def write_golden(
     (folder / GOLDEN).write_text(json.dumps(golden, allow_nan=False) + "\n")
 
 
+# What a JSON file raises that is no JSON, too deep, or of another shape than its reader takes.
+_NOT_THAT = (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError)
+
+
 def read_golden(folder: Path) -> tuple[npt.NDArray[np.float32], list[dict[str, Any]]]:
     """The rows, (n, 25), and what the model answered to each at training; UnusableInput where that is not what is there."""
     try:
         golden = json.loads((folder / GOLDEN).read_text())
         rows = np.array([[np.nan if v is None else v for v in row] for row in golden["rows"]], np.float32)
-        predictions, names = golden["predictions"], golden["feature_names"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UnusableInput(f"{folder}: {GOLDEN} cannot be read ({error!r}); train again") from error
-    if tuple(names) != FEATURE_NAMES or rows.shape != (len(rows), len(FEATURE_NAMES)) or len(rows) == 0:
+        predictions, names = list(golden["predictions"]), tuple(golden["feature_names"])
+    except _NOT_THAT as error:
+        raise UnusableInput(f"{folder}: {GOLDEN} cannot be read ({shown(error, 300)}); train again") from error
+    if names != FEATURE_NAMES or rows.shape != (len(rows), len(FEATURE_NAMES)) or len(rows) == 0:
         raise UnusableInput(
             f"{folder}: {GOLDEN} holds rows of the shape {rows.shape}; at least one of {len(FEATURE_NAMES)} features in the "
             "table's order is needed, train again"
@@ -191,8 +206,8 @@ def read_preprocessing(folder: Path) -> Preprocessing:
     """Medians and scales of the model's training rows, for consumers that need complete numbers."""
     try:
         return Preprocessing.from_json(json.loads((folder / PREPROCESSING).read_text()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UnusableInput(f"{folder}: {PREPROCESSING} cannot be read ({error}); train again") from error
+    except _NOT_THAT as error:
+        raise UnusableInput(f"{folder}: {PREPROCESSING} cannot be read ({shown(error, 300)}); train again") from error
 
 
 def extracted(model: Path, into: Path) -> Path:
@@ -203,6 +218,6 @@ def extracted(model: Path, into: Path) -> Path:
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(into, filter="data")
-    except (tarfile.TarError, EOFError) as error:
-        raise UnusableInput(f"{archive} is no archive of a model ({error}); train again") from error
+    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, zlib.error) as error:
+        raise UnusableInput(f"{archive} is no archive of a model ({shown(error, 300)}); train again") from error
     return into

@@ -86,8 +86,10 @@ class ContainerPaths:
         path = self.root / "input" / "config" / "hyperparameters.json"
         if not path.is_file():
             return {}
-        found: dict[str, str] = {name: str(value) for name, value in json.loads(path.read_text()).items()}
-        return found
+        found = read_json(path)
+        if not isinstance(found, dict):
+            raise UnusableInput(f"{path} holds no object of names and values; give the hyperparameters as one")
+        return {name: str(value) for name, value in found.items()}
 
     def hosts(self) -> Hosts:
         """From resourceconfig.json; by hand there is none, and one host."""
@@ -171,7 +173,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UnusableInput(f"{path} cannot be read as JSON: {error}") from error
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from insights.feature_table import FEATURE_NAMES
+from insights.schema import shown
 from insights.splits import group_of
-from training_container.errors import UnusableInput
+from training_container.errors import BROKEN_ARRAYS, UnusableInput
 from training_container.mapped_rows import mapped_member, taken_from_file
 
 _PART = re.compile(r".+-(?P<part>\d{5})-of-(?P<of>\d{5})")
@@ -167,7 +167,7 @@ def _read(path: Path, *, mapped: bool) -> Split:
                 raise UnusableInput(f"{path} has other features than this code; run engineer again")
             X = mapped_member(path, "X") if mapped else arrays["X"]
             return Split(X=X, **{slot: arrays[slot] for slot in Split.__slots__ if slot != "X"})
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except BROKEN_ARRAYS as error:
         if isinstance(error, UnusableInput):
             raise
-        raise UnusableInput(f"{path} is no split of the features: {error}; run engineer again") from error
+        raise UnusableInput(f"{path} is no split of the features: {shown(error, 300)}; run engineer again") from error

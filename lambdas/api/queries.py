@@ -17,7 +17,7 @@ def refuse(field: str, rule: str) -> NoReturn:
 def check_names(query: Mapping[str, str], known: Sequence[str]) -> None:
     for name in query:
         if name not in known:
-            refuse(name, f"there is no such parameter; known are {', '.join(known)}")
+            refuse(name[:80], f"there is no such parameter; known are {', '.join(known)}")
 
 
 def device_id_of(values: Mapping[str, object]) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from insights.schema import shown
+
 # Name field of a job's description -> what the job is called, and where CloudWatch keeps its log
 # (Amazon SageMaker AI, "CloudWatch Logs for Amazon SageMaker AI"). A tuning job's log is that of its training jobs.
 JOB_KINDS: Final = (
@@ -58,7 +60,7 @@ def _parsed(cause: object) -> object:
         return cause
     try:
         return json.loads(cause)
-    except ValueError:
+    except (ValueError, RecursionError):
         return cause
 
 
@@ -69,8 +71,8 @@ def _text(value: object) -> str:
         return " ".join(value.split())
     try:
         return json.dumps(value, default=str)
-    except (TypeError, ValueError):
-        return repr(value)
+    except (TypeError, ValueError, RecursionError):
+        return shown(value, 1000)
 
 
 def sentence(failure: Failure, *, state: str, trial_job: str, trial_reason: str) -> str:

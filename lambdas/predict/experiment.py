@@ -42,14 +42,21 @@ class Experiment:
         return variant_of(device_id, challenger=self.challenger, share_percent=self.share_percent)
 
 
+class UnreadableNote(ValueError):
+    """The endpoint stack's note is none: by another version of it, or by hand."""
+
+
 def experiment_of(note: str) -> Experiment | None:
     """None where nobody is to meet a challenger: none runs, or a shadow, which answers nobody."""
     if note == _OFF:
         return None
-    given = json.loads(note)
-    if given["mode"] != _AB:
-        return None
-    return Experiment(challenger=str(given["challenger"]), share_percent=float(given["share"]))
+    try:
+        given = json.loads(note)
+        if given["mode"] != _AB:
+            return None
+        return Experiment(challenger=str(given["challenger"]), share_percent=float(given["share"]))
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
+        raise UnreadableNote(f"the note {note[:80]!r} names no mode, challenger and share of an experiment") from error
 
 
 @dataclass
@@ -81,7 +88,7 @@ class ExperimentNote:
         try:
             self._known = experiment_of(self.read())
             self._known_at, self._due_at = self.clock(), self.clock() + FRESH_SECONDS
-        except (ParameterUnread, ValueError, LookupError, TypeError) as error:
+        except (ParameterUnread, UnreadableNote) as error:
             logger.warning("the experiment's note was not read", extra={"error": str(error)})
             self._known_at, self._due_at = self.clock(), self.clock() + RETRY_SECONDS
 

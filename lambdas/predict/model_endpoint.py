@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import random
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -201,10 +201,10 @@ def _contribution(given: Any) -> dict[str, Any]:
     return {"feature": given["feature"], "value": value, "contribution": _number(given["contribution"])}
 
 
-def _number(value: Any, low: float = -math.inf, high: float = math.inf) -> float:
+def _number(value: Any, low: float = -sys.float_info.max, high: float = sys.float_info.max) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ValueError(f"{value!r} is no number from {low} to {high}")
-    return value
+        raise ValueError(f"{value!r:.80} is no number from {low} to {high}")
+    return float(value)
 
 
 def _refuse_constant(name: str) -> NoReturn:

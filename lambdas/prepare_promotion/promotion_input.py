@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from insights.schema import KINDS
+from insights.schema import KINDS, shown
 
 TRAFFIC_SHIFTS = ("canary", "all-at-once")
 PREVIOUS = "previous"
 MODES = ("ab", "shadow")
+LONGEST_NUMBER = 9  # digits; no package group counts that far
 DEFAULT_SHARE_PERCENT, MOST_SHARE_PERCENT = 10, 50
 _KNOWN = (
     "kind",
@@ -32,7 +33,7 @@ class InvalidPromotion(ValueError):
     """The promotion asks for something that is unknown, missing or not allowed to go live."""
 
     def __init__(self, field: str, value: object, remedy: str) -> None:
-        super().__init__(f"field {field} has the value {value!r}; {remedy}")
+        super().__init__(f"field {field[:80]} has the value {shown(value, 200)}; {remedy}")
         self.field = field
 
 
@@ -143,9 +144,9 @@ def _target(given: Mapping[str, object]) -> tuple[int | None, str | None]:
         return None, None
     if isinstance(version, float) and version.is_integer():
         version = int(version)
-    if isinstance(version, str) and version.isdecimal():
+    if isinstance(version, str) and version.isdecimal() and len(version) <= LONGEST_NUMBER:
         version = int(version)
-    if isinstance(version, int) and not isinstance(version, bool) and version >= 1:
+    if isinstance(version, int) and not isinstance(version, bool) and 1 <= version < 10**LONGEST_NUMBER:
         return version, None
     field, arn = ("version", version) if package is None else ("model_package_arn", package)
     if not isinstance(arn, str) or not arn.startswith("arn:") or ":model-package/" not in arn:

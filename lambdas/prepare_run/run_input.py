@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from insights.gate import GATE_DEFAULTS, InvalidThreshold, checked_thresholds
+from insights.schema import shown
 from lambdas.prepare_run.planning import METHODS, MOST_SEGMENTS, Chosen, Limits
 
 MODELS = ("risk", "performance")
@@ -35,8 +36,7 @@ class InvalidRunInput(ValueError):
     """The execution's input has a field that is unknown or wrong."""
 
     def __init__(self, field: str, value: object, remedy: str) -> None:
-        shown = repr(value)
-        super().__init__(f"field {field} has the value {shown if len(shown) <= 120 else shown[:117] + '...'}; {remedy}")
+        super().__init__(f"field {field[:120]} has the value {shown(value, 120)}; {remedy}")
         self.field = field
 
 

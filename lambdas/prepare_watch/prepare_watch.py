@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from insights.schema import InvalidInsight, parse_timestamp, timestamp_text
+from insights.schema import InvalidInsight, parse_timestamp, shown, timestamp_text
 from lambdas.clients import client
 from lambdas.objects import listed, uri_of
 from lambdas.throttling import error_code
@@ -28,7 +28,7 @@ class InvalidWatchInput(ValueError):
     """The execution's input is wrong; the message names field, value and remedy."""
 
     def __init__(self, field: str, value: object, remedy: str) -> None:
-        super().__init__(f"{field} is {value!r}; {remedy}")
+        super().__init__(f"{field[:80]} is {shown(value)}; {remedy}")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Period:
 
 def prepare_watch(
     kind: str,
-    given: Mapping[str, Any],
+    given: object,
     *,
     started_at: str,
     execution_arn: str,
@@ -115,8 +115,12 @@ def skipped(kind: str, reason: str) -> dict[str, Any]:
     return {"kind": kind, "status": "skipped", "reason": reason}
 
 
-def period_of(given: Mapping[str, Any], started_at: str, default_hours: int) -> Period:
+def period_of(given: object, started_at: str, default_hours: int) -> Period:
     """The `hours` before `end`; without an end, before the execution began, so that a repeat is of the same period."""
+    if given is None:
+        given = {}
+    if not isinstance(given, Mapping):
+        raise InvalidWatchInput("input", given, 'write {} or {"end": "2026-01-31T00:00:00Z", "hours": 24}')
     for name in given:
         if name not in FIELDS:
             raise InvalidWatchInput(str(name), given[name], f"no such field; known are {', '.join(FIELDS)}")

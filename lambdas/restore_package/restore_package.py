@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from insights.schema import KINDS
-from lambdas.objects import read_json_object
+from lambdas.objects import UnreadableObject, read_json_object
 from lambdas.retire_packages.retire_packages import RETIRED_PREFIX
 
 
@@ -19,19 +20,31 @@ class NothingToRestore(LookupError):
     """No such retired version, or the bucket has let its objects go."""
 
 
-def restore_package(given: dict[str, Any], *, bucket: str, s3: Any, sagemaker: Any) -> dict[str, Any]:
+def restore_package(given: object, *, bucket: str, s3: Any, sagemaker: Any) -> dict[str, Any]:
     """`given` is {"kind", "version"}. SageMaker gives no number twice, so the answer names a new version."""
-    kind, version = given.get("kind"), given.get("version")
+    kind, version = (given.get("kind"), given.get("version")) if isinstance(given, Mapping) else (None, None)
     if kind not in KINDS or isinstance(version, bool) or not isinstance(version, int):
         raise NothingToRestore('say which: {"kind": "risk" or "performance", "version": a retired version\'s number}')
     key = f"{RETIRED_PREFIX}/{kind}/{version}.json"
     record = read_json_object(s3, bucket, key, remedy=f"see which versions are below {RETIRED_PREFIX}/{kind}/")
+    if not _is_retirement(record):
+        raise UnreadableObject(bucket, key, "is no record of a retired version (package, objects, retired_at)")
     for name in record["objects"]:
         _restore_object(s3, bucket, name)
     created = sagemaker.create_model_package(
         **record["package"], ClientToken=f"restored-{kind}-{version}-{record['retired_at'][:10]}"[:36]
     )
     return {"model_package_arn": created["ModelPackageArn"], "objects": len(record["objects"])}
+
+
+def _is_retirement(record: Mapping[str, Any]) -> bool:
+    objects = record.get("objects")
+    return (
+        isinstance(record.get("package"), dict)
+        and isinstance(record.get("retired_at"), str)
+        and isinstance(objects, list)
+        and all(isinstance(name, str) and name for name in objects)
+    )
 
 
 def _restore_object(s3: Any, bucket: str, key: str) -> None:

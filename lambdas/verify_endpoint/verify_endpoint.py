@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -42,6 +42,8 @@ def verify_endpoint(
     rows, expected = golden.get("rows"), golden.get("predictions")
     if not isinstance(rows, list) or not rows or not isinstance(expected, list) or len(rows) != len(expected):
         raise UnreadableObject(bucket, key, "does not hold as many predictions as rows")
+    if not all(isinstance(row, list) for row in rows):
+        raise UnreadableObject(bucket, key, "holds a row that is no list of values")
     response = (sagemaker_runtime or client("sagemaker-runtime")).invoke_endpoint(
         EndpointName=endpoint_name,
         TargetVariant=variant,
@@ -100,7 +102,7 @@ def _pairs(wanted: Any, given: Any, place: str) -> Iterator[tuple[str, Any, Any]
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _as_csv(rows: Sequence[Sequence[float | None]]) -> str:

@@ -48,7 +48,7 @@ def read_outcomes(source: Path | None, kind: str) -> Outcomes:
         lines += 1
         try:
             found = judged_of(json.loads(line), kind)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             broken += 1
             continue
         if found is not None and len(judged) < MOST_PREDICTIONS:
@@ -70,10 +70,11 @@ def judged_of(prediction: Mapping[str, Any], kind: str) -> Judged | None:
     if happened is None:
         return None
     if kind == "risk":
-        said = tuple(float(prediction["probabilities"][level]) for level in RISK_LEVELS)
+        said = tuple(_number(prediction["probabilities"][level], 1) for level in RISK_LEVELS)
         happened = RISK_LEVELS.index(happened)
     else:
-        said = (float(prediction["performance_score"]),)
+        said = (_number(prediction["performance_score"], 100),)
+        happened = _number(happened, 100)
     return Judged(
         group_of(prediction["device_id"]),
         str(prediction.get("variant") or ""),
@@ -81,6 +82,14 @@ def judged_of(prediction: Mapping[str, Any], kind: str) -> Judged | None:
         said,
         float(happened),
     )
+
+
+def _number(value: Any, high: float) -> float:
+    """ValueError for what no prediction says: one such row would make every figure of the period unknown."""
+    number = float(value)
+    if not 0 <= number <= high:
+        raise ValueError(f"{number} is no number from 0 to {high:g}")
+    return number
 
 
 def live_quality(outcomes: Outcomes, kind: str, model_version: str = "") -> dict[str, Any]:

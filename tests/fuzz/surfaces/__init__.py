@@ -1,0 +1,1 @@
+"""Every parser of outside input, as targets of one kind."""
