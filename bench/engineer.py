@@ -46,7 +46,10 @@ def main() -> None:
     sizes = [size for size in (10**exponent for exponent in range(4, 10)) if size <= largest]
     with tempfile.TemporaryDirectory() as scratch:
         warm_up(Path(scratch) / "warm-up")
-        rows = [measured(Path(scratch) / str(size), size) for size in sizes]
+        rows = []
+        for size in sizes:
+            rows.append(measured(Path(scratch) / str(size), size))
+            print(rows[-1], flush=True)
         reading = reading_rates(Path(scratch) / "reading")
     show(f"engineer, {os.cpu_count()} cores", rows)
     show("reading, rows/s of one core (medians)", [reading])

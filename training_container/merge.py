@@ -22,7 +22,7 @@ from insights.feature_table import FEATURE_NAMES
 from insights.preprocessing import Preprocessing, column_statistics
 from insights.schema import LABEL_SOURCES, RISK_LEVELS
 from insights.splits import SPLITS, TooFewGroups, assign_by_time, assign_splits, group_of, worst_of_groups
-from training_container.device_rows import DeviceRows, Records, ranges
+from training_container.all_shards import Chunk, Whole, check_complete
 from training_container.errors import UnusableInput
 from training_container.feature_shard import FeatureShard, shard_folders
 from training_container.growing_arrays import GrowingArrays, StoredArray
@@ -55,14 +55,6 @@ class Times(NamedTuple):
     interval_seconds: npt.NDArray[np.float64]
 
 
-class Chunk(NamedTuple):
-    """Rows of whole devices; `device` and their class codes are places among the whole's."""
-
-    records: Records
-    device: npt.NDArray[np.int32]
-    first_row: int
-
-
 class Assignment(NamedTuple):
     """The split of each device, or with a split by time of each row (a place in SPLITS, -1 for none); and the memory
     for the next run."""
@@ -77,80 +69,11 @@ class Assignment(NamedTuple):
         return self.rows[chunk.first_row : chunk.first_row + len(chunk.records)]
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """All shards as one: devices in the order of their ids, with their rows and worst levels."""
-
-    devices: tuple[str, ...]
-    rows: npt.NDArray[np.int64]
-    worst: npt.NDArray[np.int8]
-    device_classes: tuple[str, ...]
-    shards: Sequence[tuple[DeviceRows, npt.NDArray[np.int32]]]
-
-    @classmethod
-    def of(cls, shards: Sequence[FeatureShard]) -> Whole:
-        """UnusableInput where a device is in two shards: neither had all of its rows."""
-        found: dict[str, tuple[int, int]] = {}
-        for shard in shards:
-            made = shard.summary
-            for device, rows, worst in zip(made.devices, made.rows, made.worst, strict=True):
-                if device in found:
-                    raise UnusableInput(
-                        f"the objects of two instances hold rows of device {device!r}, whose features need all of them; "
-                        "let the export regroup it, or engineer with one instance"
-                    )
-                found[device] = rows, worst
-        devices = tuple(sorted(found))
-        counted = np.array([found[device] for device in devices], np.int64).reshape(-1, 2)
-        classes = tuple(sorted({name for shard in shards for name in shard.summary.device_classes}))
-        places = [
-            np.array([*map(classes.index, shard.summary.device_classes), -1], np.int32)  # -1, unknown, is the last
-            for shard in shards
-        ]
-        sources = [(shard.device_rows(), place) for shard, place in zip(shards, places, strict=True)]
-        return cls(devices, counted[:, 0], counted[:, 1].astype(np.int8), classes, sources)
-
-    def chunks(self) -> Iterator[Chunk]:
-        """One range of devices after the other, out of all shards; only its rows are in memory."""
-        place = {device: code for code, device in enumerate(self.devices)}
-        first_row = 0
-        for first, last in ranges(zip(self.devices, self.rows.tolist(), strict=True)):
-            records, codes = [], []
-            for source, classes in self.shards:
-                names, rows, counts = source.read(first, last)
-                rows["device_class"] = classes[rows["device_class"]]
-                records.append(rows)
-                codes.append(np.repeat(np.array([place[name] for name in names], np.int32), counts))
-            device = np.concatenate(codes)
-            order = np.argsort(device, kind="stable")
-            yield Chunk(np.concatenate(records)[order], device[order], first_row)
-            first_row += len(device)
-
-
 def merge(folder: Path, output: Path, choices: Choices) -> None:
     """The shards below a folder to the features folder; UnusableInput where one is missing or of another export."""
     shards = [FeatureShard.read(path) for path in shard_folders(folder)]
     check_complete(shards, folder)
     merge_shards(shards, output, choices)
-
-
-def check_complete(shards: Sequence[FeatureShard], folder: Path) -> None:
-    """Every object of the export was read by one instance, and its shard is here."""
-    made = [shard.summary for shard in shards]
-    if not made:
-        raise UnusableInput(f"{folder} holds no shard of features; run engineer on each instance first")
-    if [one.shard for one in made] != list(range(made[0].shards)) or {one.shards for one in made} != {len(made)}:
-        there = ", ".join(f"{one.shard} of {one.shards}" for one in made)
-        raise UnusableInput(f"{folder} holds the shards {there}; each of one job must be there once")
-    if len({(one.manifest, one.hindsight) for one in made}) > 1:
-        raise UnusableInput(f"the shards in {folder} are of different exports; run engineer again")
-    names = [name for one in made for name in one.objects]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UnusableInput(f"two instances have read {twice}; each object belongs to one (ShardedByS3Key)")
-    read = sum(sum(one.objects.values()) for one in made)
-    if read != made[0].manifest_rows:
-        raise UnusableInput(f"the instances have read {read} insights, but the export has {made[0].manifest_rows}")
 
 
 def merge_shards(shards: Sequence[FeatureShard], output: Path, choices: Choices) -> None:
