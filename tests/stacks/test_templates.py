@@ -64,8 +64,12 @@ def test_every_handler_string_resolves_to_a_function(templates: Templates):
 
 def test_the_definitions_have_no_structural_fault(machine: dict[str, Any]):
     # JSON knows one kind of number; the linter wants a point in it, Step Functions does not.
-    integer_rate = re.compile(r"BackoffRate is \d+ but should be a Float$")
-    assert [problem for problem in Linter.validate(machine) if not integer_rate.search(problem)] == []
+    # Nor does it know two fields of a Distributed Map (Amazon States Language, "Map": Label, and ItemReader's InputType).
+    taken_for_wrong = re.compile(
+        r"BackoffRate is \d+ but should be a Float$|"
+        r'^Field "(Label" not allowed in State Machine\.States\.\w+|InputType" not allowed in [\w. ]+\.ReaderConfig)$'
+    )
+    assert [problem for problem in Linter.validate(machine) if not taken_for_wrong.search(problem)] == []
 
 
 def uncaught(machine: Mapping[str, Any]) -> Iterator[str]:
