@@ -166,7 +166,7 @@ class RollCall:
                 for line in self._lines.values():
                     line.say({})
             sentence = self._listen(beat_seconds)
-            if sentence:
+            if sentence and not self._over.is_set():  # a host that is done itself misses nobody
                 self._sentence = sentence
                 self._lost.set()
                 for line in self._lines.values():
