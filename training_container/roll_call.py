@@ -152,7 +152,7 @@ class RollCall:
 
     def _leave(self, message: Message) -> None:
         self._over.set()
-        for line in self._lines.values():
+        for line in list(self._lines.values()):  # the watching thread takes out those that are done
             line.say(message)
             with contextlib.suppress(OSError):
                 line.connection.shutdown(socket.SHUT_WR)
