@@ -252,6 +252,7 @@ class TrainingFunctions(Construct):
                     ["sagemaker:ListTrainingJobsForHyperParameterTuningJob"],
                     tuning,
                     because="A job's name holds its run's id.",
+                    unused_because="Looked up when a tuning job has failed; none did.",
                 ),
                 allow(["cloudformation:DescribeStackEvents"], self._endpoint_stacks, because=_STACK_ID),
                 allow(["logs:FilterLogEvents"], self._endpoint_logs, because=_LOG_GROUP),
