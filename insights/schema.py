@@ -23,6 +23,8 @@ LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 # Nothing measured is anywhere near this, and no ratio of two valid numbers leaves the range of the model's 32-bit floats.
 SMALLEST_NUMBER: Final = 1e-12
 WHOLE_RECORD: Final = "(record)"
+ITEM_FORMAT: Final = "_format"
+"""The attribute of a table's item that names its format (docs/formats.md)."""
 
 
 class InvalidInsight(ValueError):
@@ -170,7 +172,11 @@ class Insight:
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any], *, record: str = "") -> Self:
-        """An insight from a DynamoDB item as boto3's resource level gives it; `_` attributes are the store's own."""
+        """An insight from a DynamoDB item as boto3's resource level gives it; `_` attributes are the store's own, and one
+        of them its format, which an item of the first does not name."""
+        if item.get(ITEM_FORMAT, 1) != 1:
+            rule = "this version reads format 1 of a row; deploy the version that wrote it, or a newer one"
+            raise InvalidInsight(record=record, field=ITEM_FORMAT, value=item[ITEM_FORMAT], rule=rule)
         values = {
             name: float(value) if isinstance(value, Decimal) else value
             for name, value in item.items()

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from botocore.exceptions import ClientError
 
+from insights.formats import NewerFormat, check_format
 from lambdas.throttling import error_code
 
 # S3 refuses parts under 5 MiB except the last ("Amazon S3 multipart upload limits"); 10,000 parts of 8 MiB are 78 GiB.
@@ -29,6 +30,13 @@ class UnreadableObject(ValueError):
 
     def __init__(self, bucket: str, key: str, problem: str) -> None:
         super().__init__(f"{uri_of(bucket, key)} {problem}; write it again by running the step that makes it")
+
+
+class UnreadableFormat(UnreadableObject):
+    """An object is of a newer version of the app."""
+
+    def __init__(self, sentence: str) -> None:
+        ValueError.__init__(self, sentence)
 
 
 def uri_of(bucket: str, key: str) -> str:
@@ -56,6 +64,10 @@ def read_json_object(s3: Any, bucket: str, key: str, *, remedy: str) -> dict[str
         raise UnreadableObject(bucket, key, f"is not JSON ({error})") from error
     if not isinstance(value, dict):
         raise UnreadableObject(bucket, key, "is not a JSON object")
+    try:
+        check_format(value, uri_of(bucket, key))
+    except NewerFormat as newer:
+        raise UnreadableFormat(str(newer)) from newer
     return value
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from insights.formats import MANIFEST_FORMAT, NewerFormat, check_format
 from training_container.errors import UnusableInput
 from training_container.sagemaker_contract import read_json
 
@@ -27,7 +28,11 @@ class ExportManifest:
             if path.is_file():
                 content = read_json(path)
                 if not isinstance(content, dict):
-                    raise UnusableInput(f"{path} is no manifest of an export (a JSON object)")
+                    raise UnusableInput(f"{path} is no manifest (an object); export again, or leave it out")
+                try:
+                    check_format(content, str(path), newest=MANIFEST_FORMAT)
+                except NewerFormat as newer:
+                    raise UnusableInput(str(newer)) from newer
                 return cls(content, hashlib.sha256(path.read_bytes()).hexdigest())
         return None
 

@@ -150,7 +150,7 @@ def _check_header(names: Sequence[str]) -> None:
     if missing or extra:
         unknown = ", ".join(shown(name) for name in extra[:5])
         faults = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {unknown}"] * bool(extra)
-        raise InvalidRequest(f"columns: {'; '.join(faults)}")
+        raise InvalidRequest(f"columns: {'; '.join(faults)}; give those of the feature table, each once, in its order")
     for position, (found, wanted) in enumerate(zip(names, FEATURE_NAMES, strict=False), start=1):
         if found != wanted:
             raise InvalidRequest(f"column {position} is {found}; it must be {wanted} (the table's order)")

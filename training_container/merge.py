@@ -20,7 +20,7 @@ import numpy.typing as npt
 from insights.columns import timestamp_texts
 from insights.feature_table import FEATURE_NAMES
 from insights.preprocessing import Preprocessing, column_statistics
-from insights.schema import LABEL_SOURCES, RISK_LEVELS
+from insights.schema import LABEL_SOURCES, RISK_LEVELS, shown
 from insights.splits import SPLITS, TooFewGroups, assign_by_time, assign_splits, group_of, worst_of_groups
 from training_container.all_shards import Chunk, Whole, check_complete
 from training_container.errors import UnusableInput
@@ -227,6 +227,11 @@ def previous_splits(folder: Path | None) -> dict[str, str]:
     if path is None or not path.is_file():
         return {}
     memory: object = read_json(path)
+    if isinstance(memory, dict) and not isinstance(memory.get("format", ""), str):
+        raise UnusableInput(
+            f"{path} is of format {shown(memory['format'])}, and this version reads one that names none (group: split); "
+            "run engineer with the version that wrote it, or give no earlier run"
+        )
     if not isinstance(memory, dict) or not all(isinstance(split, str) for split in memory.values()):
         raise UnusableInput(
             f"{path} is no memory of splits (an object of group: split); give an earlier run's, or none"

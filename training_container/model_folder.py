@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from insights.feature_table import FEATURE_NAMES, FEATURE_TABLE_HASH
+from insights.formats import check_format
 from insights.preprocessing import Preprocessing
 from insights.schema import shown
 from training_container.errors import UnusableInput
@@ -74,7 +75,8 @@ class ModelDescription:
             raise UnusableInput(f"{folder}: {DESCRIPTION} holds no object; train again")
         if values.get("format") != FORMAT:
             raise UnusableInput(
-                f"{folder}: model format {shown(values.get('format'))}, this code reads {FORMAT}; train again"
+                f"{folder}: model format {shown(values.get('format'))}, "
+                f"this code reads {FORMAT}; train again, or serve it with the image that trained it"
             )
         damage = _damage(values)
         if damage:
@@ -172,6 +174,7 @@ def write_golden(
     """Rows with null for NaN, and what the model answered to them, without the reasons."""
     values = [[None if np.isnan(value) else float(value) for value in row] for row in rows]
     golden = {
+        "format": FORMAT,
         "kind": kind,
         "feature_names": FEATURE_NAMES,
         "rows": values,
@@ -181,13 +184,14 @@ def write_golden(
 
 
 # What a JSON file raises that is no JSON, too deep, or of another shape than its reader takes.
-_NOT_THAT = (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError)
+_NOT_THAT = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 def read_golden(folder: Path) -> tuple[npt.NDArray[np.float32], list[dict[str, Any]]]:
     """The rows, (n, 25), and what the model answered to each at training; UnusableInput where that is not what is there."""
     try:
         golden = json.loads((folder / GOLDEN).read_text())
+        check_format(golden, GOLDEN)
         rows = np.array([[np.nan if v is None else v for v in row] for row in golden["rows"]], np.float32)
         predictions, names = list(golden["predictions"]), tuple(golden["feature_names"])
     except _NOT_THAT as error:
@@ -205,7 +209,9 @@ def read_golden(folder: Path) -> tuple[npt.NDArray[np.float32], list[dict[str, A
 def read_preprocessing(folder: Path) -> Preprocessing:
     """Medians and scales of the model's training rows, for consumers that need complete numbers."""
     try:
-        return Preprocessing.from_json(json.loads((folder / PREPROCESSING).read_text()))
+        values = json.loads((folder / PREPROCESSING).read_text())
+        check_format(values, PREPROCESSING)
+        return Preprocessing.from_json(values)
     except _NOT_THAT as error:
         raise UnusableInput(f"{folder}: {PREPROCESSING} cannot be read ({shown(error, 300)}); train again") from error
 

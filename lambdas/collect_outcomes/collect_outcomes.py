@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from insights.schema import ITEM_FORMAT
 from lambdas.attribute_values import from_item
 from lambdas.clients import client
 from lambdas.objects import TextUpload
 
 # Of a prediction, what is judged; its reasons and texts are most of it.
 KEPT: Final = (
+    ITEM_FORMAT,
     "device_id",
     "kind",
     "predicted_at",

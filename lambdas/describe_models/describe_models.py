@@ -146,11 +146,12 @@ def described_endpoint(sagemaker: Any, name: str) -> dict[str, Any]:
 def described_package(package: Mapping[str, Any]) -> dict[str, Any]:
     """The gate's numbers and reasons stand on the package itself; one that was registered by hand has none."""
     properties = package.get("CustomerMetadataProperties", {})
-    metrics = {
-        name.removeprefix(_METRIC_PREFIX): float(text)
+    told = {
+        name.removeprefix(_METRIC_PREFIX): _number(text)
         for name, text in properties.items()
         if name.startswith(_METRIC_PREFIX)
     }
+    metrics = {name: number for name, number in told.items() if number is not None}
     reasons = str(package.get("ModelPackageDescription", "")).split("; ")
     return {
         "version": int(package["ModelPackageVersion"]),
@@ -159,3 +160,12 @@ def described_package(package: Mapping[str, Any]) -> dict[str, Any]:
         "metrics": metrics,
         "gate": {"passed": package.get("ModelApprovalStatus") == "Approved", "reasons": reasons} if metrics else None,
     }
+
+
+def _number(text: object) -> float | None:
+    """None for what was written by hand and is none, or none that JSON knows."""
+    try:
+        number = float(str(text))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

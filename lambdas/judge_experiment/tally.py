@@ -13,7 +13,9 @@ from typing import Any, Final
 
 from insights.experiments import CHALLENGER, LIVE, Arm
 from insights.experiments import variant_of as assigned
+from insights.formats import check_format
 from insights.happened import OUTCOME_OF, happened_to
+from insights.schema import ITEM_FORMAT
 from lambdas.objects import ObjectMissing, json_bytes, listed, put_text, read_json_object
 
 _DATE: Final = len("2026-03-02")
@@ -40,6 +42,7 @@ class Running:
         another one while functions learnt of the experiment, or while another model was live, is left out."""
         found: dict[str, Day] = {}
         for prediction in map(json.loads, filter(bytes.strip, lines)):
+            check_format(prediction, "a stored prediction", field=ITEM_FORMAT)
             loss = loss_of(prediction, self.kind)
             if loss is None or str(prediction["predicted_at"]) < self.since:
                 continue

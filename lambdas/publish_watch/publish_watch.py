@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from lambdas.clients import client
 from lambdas.metric_names import put
-from lambdas.objects import ObjectMissing, UnreadableObject, json_bytes, put_text, read_json_object
+from lambdas.objects import ObjectMissing, UnreadableFormat, UnreadableObject, json_bytes, put_text, read_json_object
 
 FUNCTION: Final = "publish_watch"
 LATEST: Final = "monitoring/{kind}/latest.json"
@@ -79,6 +79,8 @@ _VARIANT: Final = {"VariantAccuracy": "accuracy", "VariantRmse": "rmse", "Varian
 def _latest(s3: Any, bucket: str, kind: str) -> Mapping[str, Any]:
     try:
         return read_json_object(s3, bucket, LATEST.format(kind=kind), remedy="")
+    except UnreadableFormat:
+        raise  # a newer version's is not written over
     except (ObjectMissing, UnreadableObject):
         return {}
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from insights.schema import CSV_COLUMNS, KINDS, Insight, InvalidInsight
+from insights.formats import is_readable_item
+from insights.schema import CSV_COLUMNS, ITEM_FORMAT, KINDS, Insight, InvalidInsight
 from lambdas.api.paging import last_key_of, question, token_of
 from lambdas.api.queries import check_names, choice_of, device_id_of, limit_of, time_range_of
 from lambdas.attribute_values import from_item
@@ -32,7 +33,7 @@ DEVICE_FIELDS: Final = (
     "performance",
 )
 # What the store keeps beside the answer.
-_STORED_ONLY: Final = ("predicted_at_id", "expires_at", DUE_SHARD, DUE_AT)
+_STORED_ONLY: Final = (ITEM_FORMAT, "predicted_at_id", "expires_at", DUE_SHARD, DUE_AT)
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Fleet:
                 Limit=limit - len(found),
                 **({"ExclusiveStartKey": {"device_id": {"S": last}}} if last else {}),
             )
-            found += [_device(from_item(item)) for item in page["Items"]]
+            found += [_device(item) for item in map(from_item, page["Items"]) if is_readable_item(item)]
             last = page.get("LastEvaluatedKey", {}).get("device_id", {}).get("S")
             if last is None or len(found) == limit:
                 break
@@ -147,7 +148,7 @@ class Fleet:
         found: list[dict[str, Any]] = []
         for _ in range(MOST_READS):
             items, last = self._read(wanted, after=last, limit=limit - len(found))
-            found += [_prediction(item) for item in items]
+            found += [_prediction(item) for item in items if is_readable_item(item)]
             if last is None or len(found) == limit:
                 break
         return {"predictions": found, "next": token_of(last, asked=asked) if last else None}
@@ -167,7 +168,9 @@ def _device(item: Mapping[str, Any]) -> dict[str, Any]:
 def _insight(item: Mapping[str, Any]) -> Insight | None:
     """None for a stored item that is no insight; another writer may have put it there."""
     try:
-        return Insight.from_item({name: value for name, value in item.items() if name in CSV_COLUMNS})
+        return Insight.from_item(
+            {name: value for name, value in item.items() if name in CSV_COLUMNS or name == ITEM_FORMAT}
+        )
     except InvalidInsight:
         return None
 

@@ -61,7 +61,8 @@ class PartSummary:
             segment=mapping["segment"],
             rows=mapping["rows"],
             counts=mapping["counts"],
-            labelled_by_source=mapping["labelled_by_source"],
+            # An export that an older version began counted no labels that came later: there were none.
+            labelled_by_source=mapping.get("labelled_by_source", mapping["rows"] - mapping["counts"]["unlabelled"]),
             devices=tuple(mapping["devices"]),
             newest_at=mapping["newest_at"] or "",
             quarantined=mapping["quarantined"],

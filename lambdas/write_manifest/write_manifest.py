@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from insights.formats import MANIFEST_FORMAT
 from insights.schema import RISK_LEVELS, parse_timestamp
 from lambdas.clients import client
 from lambdas.export_insights.batches import UNLABELLED
@@ -85,7 +86,7 @@ def _manifest(run_id: str, parts: Sequence[PartSummary]) -> dict[str, Any]:
         counts.update(part.counts)
     rows = sum(part.rows for part in parts)
     return {
-        "format": 2,
+        "format": MANIFEST_FORMAT,
         "run_id": run_id,
         "rows": rows,
         "labelled": rows - counts[UNLABELLED],

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 
+from insights.feature_table import FEATURE_NAMES
 from tests.fuzz.nasty import deep_inputs
 
 HUGE = "1" + "0" * 400  # an int that is no float
@@ -27,12 +28,13 @@ FOUND: Mapping[str, Sequence[bytes]] = {
     "insight_json": [said(**{LONG: 1}), *DEEP],
     "insight_files": [b"device_id," + LONG.encode() + b"\n", said(**{LONG: 1})],
     "api_query": [said(device_id="a", **{LONG: "1"})],
+    "package_metadata": [said(metric_accuracy=text) for text in ("NaN", "1e999", "good", "")],
     "model_answer": [
         said(predictions=[{"risk_level": "high", "probabilities": dict.fromkeys(("low", "medium", "high", "critical"), 0.25),
                            "confidence": 0.5, "contributions": [{"feature": "p99_latency", "value": 1, "contribution": 0}]}],
              model_version="v").replace(b'"contribution": 0', b'"contribution": 1e309'),
     ],
-    "invocations_csv": [b"read_iops," + LONG.encode() + b"\n1,2"],
+    "invocations_csv": [b"read_iops," + LONG.encode() + b"\n1,2", ",".join((*FEATURE_NAMES, "")).encode() + b"\n1,2"],
     "run_input": [
         *DEEP,
         b'{"gate":{"min_critical_rows":%b}}' % HUGE.encode(),

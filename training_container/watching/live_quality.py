@@ -10,8 +10,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from insights.formats import check_format
 from insights.happened import happened_to
-from insights.schema import RISK_LEVELS
+from insights.schema import ITEM_FORMAT, RISK_LEVELS
 from insights.splits import group_of
 from training_container.evaluation.bootstrap import DeviceBootstrap, bounds
 from training_container.evaluation.limits import FEW_GROUPS
@@ -64,6 +65,7 @@ def _lines(files: Iterable[Path]) -> Iterator[str]:
 
 def judged_of(prediction: Mapping[str, Any], kind: str) -> Judged | None:
     """None for another kind, or where nobody knows what happened."""
+    check_format(prediction, "a stored prediction", field=ITEM_FORMAT)
     if prediction["kind"] != kind:
         return None
     happened = happened_to(prediction)

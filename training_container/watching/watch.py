@@ -48,6 +48,7 @@ def watch(
     known = read_outcomes(outcomes, kind)
     live = live_quality(known, kind, model_version)
     found = {
+        "format": 1,
         "kind": kind,
         "period": _period(period, asked),
         "rows": len(asked.X),

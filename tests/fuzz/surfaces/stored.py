@@ -8,6 +8,7 @@ import shutil
 import tarfile
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ import numpy as np
 
 from insights.drift_baseline import Baseline
 from insights.feature_table import FEATURE_NAMES
+from lambdas.describe_models.describe_models import described_package
 from lambdas.describe_models.latest_watch import latest_watch
 from lambdas.objects import ObjectMissing, UnreadableObject
 from lambdas.restore_package.restore_package import NothingToRestore, restore_package
 from lambdas.verify_endpoint.verify_endpoint import verify_endpoint
 from tests.fuzz.surfaces.requests import PREDICTION, RECORDS
-from tests.fuzz.target import Target, WellFormed, as_file, json_seeds, scratch
+from tests.fuzz.target import NotJson, Target, WellFormed, as_file, json_seeds, scratch, texts
 from training_container.baseline_file import BASELINE, read_baseline
 from training_container.errors import UnusableInput
 from training_container.merge import previous_splits
@@ -100,6 +102,12 @@ def golden_rows(data: bytes) -> None:
     verify_endpoint(
         endpoint_name="e", golden_uri="s3://b/golden.json", expected_package="arn", s3=store, sagemaker_runtime=store
     )
+
+
+def package_metadata(data: bytes) -> None:
+    """Texts that anybody may have written who may register a package."""
+    package = {"ModelPackageVersion": 1, "ModelPackageArn": "arn", "CreationTime": datetime(2026, 3, 2, tzinfo=UTC)}
+    json.dumps(described_package({**package, "CustomerMetadataProperties": texts(data)}), allow_nan=False)
 
 
 def retired_record(data: bytes) -> None:
@@ -228,6 +236,12 @@ TARGETS = (
     Target("captured_requests", captured, (), json_seeds([_CAPTURED])),
     Target("outcomes_risk", lambda data: outcomes("risk", data), (), json_seeds([_OUTCOME])),
     Target("outcomes_performance", lambda data: outcomes("performance", data), (), json_seeds([_SCORE])),
+    Target(
+        "package_metadata",
+        package_metadata,
+        (NotJson,),
+        json_seeds([{"kind": "risk", "metric_accuracy": "0.93", "metric_rows": "1500"}]),
+    ),
     Target("watch_latest", watch_latest, (), json_seeds([_WATCH])),
     Target("golden_rows", golden_rows, _UNREADABLE, json_seeds([_GOLDEN])),
     Target("retired_record", retired_record, (*_UNREADABLE, NothingToRestore), json_seeds([_RETIRED])),
