@@ -40,6 +40,12 @@ def test_of_two_rows_with_one_key_the_last_given_wins() -> None:
     assert InsightColumns.concatenate(parts).queue_depth.tolist() == [1.0]
 
 
+@given(st.lists(INSIGHTS, max_size=12, unique_by=lambda one: (one.device_id, one.timestamp)))
+def test_columns_give_back_the_insights_that_they_were_made_from(rows: list[Insight]) -> None:
+    ordered = sorted(rows, key=lambda one: (one.device_id, one.timestamp))
+    assert list(InsightColumns.from_insights(iter(rows)).insights()) == ordered
+
+
 def test_null_is_nan_or_minus_one_and_never_zero() -> None:
     columns = InsightColumns.from_insights([row()])
     assert np.isnan([columns.avg_latency_ms[0], columns.error_rate[0], columns.score[0]]).all()

@@ -215,6 +215,32 @@ def test_too_few_devices_are_not_judged() -> None:
     assert found.limits == ("devices or hosts to compare in the period: 9; at least 10 are needed",)
 
 
+def test_too_few_devices_of_the_training_rows_are_said_to_be_those() -> None:
+    baseline, period = baseline_of(Fleet(1, devices=9)), Fleet(2)
+    found = compare(baseline, baseline.coded(period.X, period.units, period.said))
+    assert found.limits == ("devices or hosts to compare in the training rows: 9; at least 10 are needed",)
+
+
+def test_a_period_without_rows_is_compared_with_nothing() -> None:
+    baseline = baseline_of(Fleet(1))
+    found = compare(baseline, baseline.coded(np.empty((0, len(FEATURE_NAMES))), np.empty(0), np.empty(0)))
+    assert (found.rows, found.units, list(found.columns)) == (0, 0, [])
+
+
+def test_shares_are_means_over_devices_by_the_part_of_the_week() -> None:
+    """Six hours of a weekday and of a weekend, the period's devices half in each: its shares are the two means, halved."""
+    weekday, weekend = Fleet(1, devices=20), Fleet(2, devices=20, day=6)
+    for fleet, level in ((weekday, 0.0), (weekend, 5.0)):
+        fleet.X[:, SPIKES] = level
+    X, units = np.concatenate([weekday.X, weekend.X]), np.concatenate([weekday.units, weekend.units + 100])
+    said = np.concatenate([weekday.said, weekend.said])
+    baseline = Baseline.fit("risk", X, units, said)
+    column = compare(baseline, baseline.coded(X, units, said), permutations=19).columns[SPIKES]
+    assert sorted(share for share in column.now if share) == pytest.approx([0.5, 0.5])
+    assert column.before == pytest.approx(column.now)
+    assert column.psi == pytest.approx(0.0, abs=1e-6)
+
+
 def test_a_baseline_survives_its_file() -> None:
     baseline = baseline_of(Fleet(1))
     read = Baseline.from_arrays(baseline.to_arrays())

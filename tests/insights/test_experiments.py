@@ -7,13 +7,42 @@ import math
 import numpy as np
 import pytest
 
-from insights.experiments import CHALLENGER, LIVE, Arm, Decision, StoppingRule, bounds, verdict
+from insights.experiments import CHALLENGER, LIVE, Arm, Decision, StoppingRule, bounds, variant_of, verdict
 
 RULE = StoppingRule()
 
 
 def arms(live: float, challenger: float, *, spread: float = 0.001, devices: int = 100) -> dict[str, Arm]:
     return {LIVE: Arm(devices, live, spread**2), CHALLENGER: Arm(devices, challenger, spread**2)}
+
+
+@pytest.mark.parametrize(("device", "bucket"), [("nvme-1", 4516), ("hdd-2", 8259), ("f", 9549), ("d", 3006)])
+def test_which_variant_a_device_meets_is_the_same_in_every_release(device: str, bucket: int):
+    """By hand: printf 'arn:x/2\\n%s' DEVICE | sha256sum, the first 16 hexadecimal digits modulo 10,000. A device that
+    changed sides in the middle of an experiment would be counted on both."""
+    just_below, just_above = bucket / 100, (bucket + 1) / 100
+
+    assert variant_of(device, challenger="arn:x/2", share_percent=just_below) == "live"
+    assert variant_of(device, challenger="arn:x/2", share_percent=just_above) == "challenger"
+
+
+@pytest.mark.parametrize(
+    ("live", "challenger", "spread"),
+    [(0.1, 0.1, 0.0), (0.0, 0.0, 0.001), (0.1, 0.1, math.inf)],
+    ids=["no spread", "no loss", "unknown spread"],
+)
+def test_without_spread_or_loss_nothing_is_bounded(live: float, challenger: float, spread: float):
+    found = arms(live, challenger, spread=spread)
+
+    assert bounds(found[LIVE], found[CHALLENGER], RULE)[1:] == (-math.inf, math.inf)
+
+
+def test_of_whom_too_little_is_known_is_said():
+    few = {LIVE: Arm(29, 0.1, 0.001)}
+
+    assert verdict(few, days=1.0).reason.startswith(
+        "outcomes are known of too few devices (29 of live, 0 of challenger; 30 are needed)"
+    )
 
 
 def test_an_arm_counts_each_device_once():
@@ -37,7 +66,7 @@ def test_the_bounds_are_the_normal_mixtures():
 @pytest.mark.parametrize(
     ("live", "challenger", "days", "decision", "words"),
     [
-        (0.10, 0.08, 7.0, Decision.PROMOTE, "the challenger is better"),
+        (0.10, 0.08, 7.0, Decision.PROMOTE, "the challenger is better: its mean loss is +0.02 lower"),
         (0.10, 0.08, 6.9, Decision.CONTINUE, "day 6.9 of at most 28"),
         (0.10, 0.12, 0.5, Decision.DROP, "the challenger is worse"),
         (0.10, 0.0998, 27.9, Decision.CONTINUE, "nothing is certain yet"),

@@ -55,7 +55,15 @@ HOUR = rows(
         ("time_since_last_alert", 1500.0, "last alert 25 min ago"),
         ("time_since_last_alert", 7200.0, "last alert 2 hours ago"),
         ("hour_of_day", 14.0, "it is 14:00 UTC"),
-        ("day_of_week", 0.0, "it is Monday"),
+        ("queue_depth", 12.0, "queue depth 12 I/Os is 1.5 times the median of the last hour"),
+        ("random_access_ratio", 0.8, "random share 0.8 is near the median of the last hour"),
+        ("iops_variance", 1.2e18, "load varied by 1.1e+09 operations/s over the last hour"),
+        ("iops_variance", 9.8e17, "load varied by 989,949,494 operations/s over the last hour"),
+        ("iops_variance", 1e-8, "load varied by 0.0001 operations/s over the last hour"),
+        *(
+            ("day_of_week", float(number), f"it is {name}")
+            for number, name in enumerate(["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"])
+        ),
     ],
 )
 def test_a_features_value_in_words(feature: str, value: float | None, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -224,3 +225,82 @@ def test_defaults_lie_within_their_own_ends() -> None:
 def test_a_kind_without_a_gate_is_refused() -> None:
     with pytest.raises(ValueError, match="'latency'"):
         judge("latency", {}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "lowest", "highest", "beyond"),
+    [
+        ("min_accuracy", 0, 1, 1.01),
+        ("min_critical_recall", 0, 1, 1.01),
+        ("min_critical_rows", 1, 1_000_000_000, 1_000_000_001),
+        ("max_rmse", 0, 100, 100.1),
+        ("max_loss_to_live", 0, 1, 1.01),
+    ],
+)
+def test_a_threshold_may_be_either_of_its_ends_and_not_beyond(
+    name: str, lowest: float, highest: float, beyond: float
+) -> None:
+    assert checked_thresholds({name: lowest}) == {name: lowest}
+    assert checked_thresholds({name: highest}) == {name: highest}
+    with pytest.raises(InvalidThreshold):
+        checked_thresholds({name: beyond})
+
+
+def test_the_wanted_coverage_may_be_one_value_and_anything_from_0_to_1() -> None:
+    for low, high in ((0, 0), (0.9, 0.9), (1, 1), (0, 1)):
+        assert checked_thresholds({"min_coverage": low, "max_coverage": high})
+    for wrong in ({"min_coverage": 1.01, "max_coverage": 1}, {"max_coverage": 1.01}):
+        with pytest.raises(InvalidThreshold):
+            checked_thresholds(wrong)
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "sentence"),
+    [
+        ({"min_accuracy": 90}, "gate threshold 'min_accuracy' is 90; it must be a number from 0 to 1"),
+        (
+            {"min_critical_rows": 0},
+            "gate threshold 'min_critical_rows' is 0; it must be a whole number from 1 to 1,000,000,000",
+        ),
+        (
+            {"min_coverage": 0.95},
+            "gate threshold 'min_coverage' is 0.95; min_coverage 0.95 must not exceed max_coverage 0.92",
+        ),
+    ],
+)
+def test_a_refused_threshold_is_said_with_its_value_and_its_ends(thresholds: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InvalidThreshold) as refused:
+        checked_thresholds(thresholds)
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value", "reason"),
+    [
+        ("performance", "rmse", 10.0, "RMSE 10.000 <= 10.000: passed"),
+        (
+            "performance",
+            "intervals.interval_coverage",
+            {"lower": 0.5, "upper": 0.6},
+            "interval coverage 0.905 (0.500 to 0.600) misses 0.88 to 0.92: failed",
+        ),
+        (
+            "risk",
+            "against_live",
+            {"metric": "accuracy", "difference": 0.0, "lower": -0.02, "upper": 0.01},
+            "accuracy ahead of the live model by +0.000 (-0.0200 to +0.0100), lower bound <= -0.02: failed",
+        ),
+        ("risk", "accuracy", math.nextafter(0.9, 0), "accuracy 0.900000000000 < 0.900000000000: failed"),
+        ("risk", "accuracy", sys.float_info.max, f"accuracy {sys.float_info.max:.3f} >= 0.900: passed"),
+        ("risk", "accuracy", 10**400, f"accuracy is {10**400}, not a finite number (the evaluation did not give it): failed"),
+    ],
+)  # fmt: skip
+def test_what_a_check_says_at_its_limit(kind: str, path: str, value: object, reason: str) -> None:
+    assert reason in judge(kind, changed(kind, path, value), {}).reasons
+
+
+def test_a_comparison_with_the_live_model_that_is_not_there_is_missing() -> None:
+    metrics = {name: value for name, value in RISK.items() if name != "against_live"}
+    assert judge("risk", metrics, {}).reasons[-1] == (
+        "against_live is missing (the evaluation did not give it): failed"
+    )

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
 from typing import Any
 
 import pytest
@@ -78,6 +80,37 @@ def test_a_poor_model_is_rejected_with_the_reason(cloud: Any) -> None:
     answer = judged(cloud, "performance")
     assert not answer["passed"]
     assert "RMSE 12.500 > 10.000: failed" in answer["reasons"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        (
+            "risk",
+            "accuracy balanced_accuracy macro_f1 recall_critical log_loss expected_calibration_error rows devices",
+        ),
+        ("performance", "rmse mae r2 interval_coverage interval_width rows devices"),
+    ],
+)
+def test_these_numbers_and_no_others_stand_on_the_package(cloud: Any, kind: str, names: str) -> None:
+    """The API and the page name them, and alarms and operators look for them: they are a contract."""
+    numbers: dict[str, float] = {name: place + 0.5 for place, name in enumerate(names.split())}
+    numbers |= {"devices": sys.float_info.max}
+    put_metrics(cloud, kind=kind, brier=0.1, **numbers)
+    assert judged(cloud, kind)["metrics"] == numbers
+
+
+def test_what_is_no_finite_number_does_not_stand_on_the_package(cloud: Any) -> None:
+    put_metrics(cloud, kind="risk", accuracy=math.inf, macro_f1=True, rows=10**400, devices="7", log_loss=0.5)
+    assert judged(cloud)["metrics"] == {"log_loss": 0.5}
+
+
+def test_the_evaluations_prefix_may_end_in_a_slash_or_not(cloud: Any) -> None:
+    put_metrics(cloud, kind="risk", accuracy=0.93)
+    answer = judge_model(
+        kind="risk", bucket=cloud.bucket, evaluation_prefix=PREFIX.removesuffix("/"), gate=GATE, run=RUN, s3=cloud.s3
+    )
+    assert answer == judged(cloud)
 
 
 def test_missing_unreadable_or_other_metrics_are_named(cloud: Any) -> None:
