@@ -110,7 +110,10 @@ def tuning_job(defaults: JobDefaults, kind: str, *, max_runtime_seconds: int) ->
             "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": OBJECTIVES[kind]},
             "ResourceLimits": {
                 "MaxNumberOfTrainingJobs": expression("$run.tuning.max_jobs"),
-                "MaxParallelTrainingJobs": expression("$run.tuning.max_parallel_jobs"),
+                # The quota is of instances ("ml.m5.xlarge for training job usage"): trials of several run fewer at a time.
+                "MaxParallelTrainingJobs": expression(
+                    f"$max([1, $floor($run.tuning.max_parallel_jobs / {_TRAINING_INSTANCES})])"
+                ),
                 "MaxRuntimeInSeconds": max_runtime_seconds,
             },
             "ParameterRanges": _ranges(),

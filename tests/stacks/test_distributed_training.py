@@ -24,9 +24,7 @@ class PlannedWorld(World):
         return {**answer, "plan": self.plan} if name in ("PrepareRun", "WriteManifest") else answer
 
 
-def definition_of_trial(
-    templates: Templates, monkeypatch: pytest.MonkeyPatch, plan: Mapping[str, Any]
-) -> dict[str, Any]:
+def tuning_of(templates: Templates, monkeypatch: pytest.MonkeyPatch, plan: Mapping[str, Any]) -> dict[str, Any]:
     world = PlannedWorld(plan=plan)
     machine = definition(templates["IopsTraining"], "TrainModels")
     machine["States"]["PrepareRun"]["Assign"].setdefault("plan", "{% $states.result.Payload.plan %}")
@@ -34,7 +32,13 @@ def definition_of_trial(
     walk(machine, {})
     asked = [request for name, request in world.asked if name == TUNE]
     assert len(asked) == 2
-    found: dict[str, Any] = asked[0]["TrainingJobDefinition"]
+    return asked[0]
+
+
+def definition_of_trial(
+    templates: Templates, monkeypatch: pytest.MonkeyPatch, plan: Mapping[str, Any]
+) -> dict[str, Any]:
+    found: dict[str, Any] = tuning_of(templates, monkeypatch, plan)["TrainingJobDefinition"]
     return found
 
 
@@ -82,3 +86,12 @@ def test_without_a_plan_a_trial_is_one_instance_of_the_settings_type(
     assert trial["ResourceConfig"] == {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 30}
     assert set(distributions(trial).values()) == {"FullyReplicated"}
     assert trial["StaticHyperParameters"]["external_memory"] == "false"
+
+
+@pytest.mark.parametrize(("instances", "parallel"), [(1, 5), (2, 2), (5, 1), (8, 1)])
+def test_trials_at_a_time_take_no_more_instances_than_trials_of_one_would(
+    templates: Templates, monkeypatch: pytest.MonkeyPatch, instances: int, parallel: int
+):
+    config = tuning_of(templates, monkeypatch, {"training_instances": instances})["HyperParameterTuningJobConfig"]
+
+    assert config["ResourceLimits"]["MaxParallelTrainingJobs"] == parallel
