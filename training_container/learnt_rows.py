@@ -118,7 +118,7 @@ def _sampled(train: Split, held_out: Sequence[Split], group: Group) -> SampledRo
     place = chosen[chosen >= learnt] - learnt
     return SampledRows(
         np.concatenate([X, rows_at(held_out, place)]),
-        units[chosen],
+        units[chosen].astype(np.int64),
         np.concatenate([np.full(len(X), -1), place]),
     )
 
@@ -133,20 +133,19 @@ def rows_at(splits: Sequence[Split], places: npt.NDArray[np.int64]) -> Rows:
     return np.concatenate(found)
 
 
-def _units(train: Split, held_out: Sequence[Split], group: Group) -> npt.NDArray[np.int64]:
+def _units(train: Split, held_out: Sequence[Split], group: Group) -> npt.NDArray[np.int32]:
     """(n,) at rank 0 the number of each row's group of devices among those of all rows, training's and then held-out."""
     names, codes = _groups(train)
     known = group.gathered(names.astype("U"))
     codes = group.gathered(codes + np.int32(_offset(len(names), group)))
     if group.rank:
-        return np.empty(0, np.int64)
+        return np.empty(0, np.int32)
     for split in held_out:
         own_names, own_codes = _groups(split)
         codes = np.concatenate([codes, own_codes + np.int32(len(known))])
         known = np.concatenate([known, own_names])
-    numbers = np.unique(known, return_inverse=True)[1]
-    units: npt.NDArray[np.int64] = np.unique(numbers[codes], return_inverse=True)[1].astype(np.int64)
-    return units
+    numbers: npt.NDArray[np.int32] = np.unique(known, return_inverse=True)[1].astype(np.int32)
+    return numbers[codes]
 
 
 def _groups(split: Split) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.int32]]:
