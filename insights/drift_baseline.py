@@ -184,7 +184,7 @@ def quantile_edges(values: npt.NDArray[Any]) -> Floats:
     return np.unique(np.concatenate([edges, np.nextafter(edges[counts > 1], -np.inf)]))
 
 
-def sampled_rows(unit: Places, stratum: Places, *, seed: int = 7) -> Places:
+def sampled_rows(unit: npt.NDArray[Any], stratum: Places, *, seed: int = 7) -> Places:
     """Places of the rows that a baseline keeps, ascending: of MOST_UNITS units drawn at random, at most so many per cell."""
     random = np.random.default_rng(seed)
     units = np.unique(unit)
