@@ -195,29 +195,6 @@ def callers_of(served: ServedModels) -> Callers:
     return Callers(api, body)
 
 
-def test_the_metrics_of_a_volume_become_insights_and_late_ones_change_them(served: ServedModels) -> None:
-    """Here as the collector is deployed with the alarms about it; its schedule may run beside."""
-    volume = CollectedVolume.of(served)
-    volume.put(6, {name: value for name, value in BUSY.items() if name != "VolumeReadBytes"})
-    for back in (5, 2, 1):
-        volume.put(back, BUSY)
-    volume.put(1, {"VolumeIOPSExceededCheck": 1}, of_instance=True)
-    volume.put(0, {name: value for name, value in BUSY.items() if name != "VolumeTotalReadTime"})
-    volume.collect()
-
-    rows = volume.rows()
-    assert sorted(rows) == [0, 1, 2, 5]  # 6 can be no insight any more, and the others have no points
-    assert {back for back, row in rows.items() if row["alert"]["BOOL"]} == {1}
-    assert (rows[2]["read_iops"]["N"], rows[2]["device_class"]["S"]) == ("100", "ssd")
-    assert float(rows[2]["avg_latency_ms"]["N"]) == pytest.approx(75 / 45)
-    assert "avg_latency_ms" not in rows[0]
-    assert {line["field"] for line in volume.quarantined()} == {"bandwidth_mbps"}
-
-    volume.put(0, {"VolumeTotalReadTime": 30})
-    volume.collect()
-    assert float(volume.rows()[0]["avg_latency_ms"]["N"]) == pytest.approx(75 / 45)
-
-
 def test_every_alarm_of_every_template_rang(course: Course, templates: Mapping[str, dict[str, Any]]) -> None:
     assert course.alarms == set(alarms(templates))
     assert course.rung == course.alarms
@@ -242,3 +219,27 @@ def test_people_were_told_of_each_fault_once_and_of_its_end(course: Course, temp
     assert max(rang.values()) == 1
     assert {name for name, state in course.told if state == "OK"} >= telling - hushed
     assert {name for name, _ in course.told} <= telling
+
+
+def test_the_metrics_of_a_volume_become_insights_and_late_ones_change_them(served: ServedModels) -> None:
+    """Here as the collector is deployed with the alarms about it, and last, as what it refuses sets off one of them; its
+    schedule may run beside."""
+    volume = CollectedVolume.of(served)
+    volume.put(6, {name: value for name, value in BUSY.items() if name != "VolumeReadBytes"})
+    for back in (5, 2, 1):
+        volume.put(back, BUSY)
+    volume.put(1, {"VolumeIOPSExceededCheck": 1}, of_instance=True)
+    volume.put(0, {name: value for name, value in BUSY.items() if name != "VolumeTotalReadTime"})
+    volume.collect()
+
+    rows = volume.rows()
+    assert sorted(rows) == [0, 1, 2, 5]  # 6 can be no insight any more, and the others have no points
+    assert {back for back, row in rows.items() if row["alert"]["BOOL"]} == {1}
+    assert (rows[2]["read_iops"]["N"], rows[2]["device_class"]["S"]) == ("100", "ssd")
+    assert float(rows[2]["avg_latency_ms"]["N"]) == pytest.approx(75 / 45)
+    assert "avg_latency_ms" not in rows[0]
+    assert {line["field"] for line in volume.quarantined()} == {"bandwidth_mbps"}
+
+    volume.put(0, {"VolumeTotalReadTime": 30})
+    volume.collect()
+    assert float(volume.rows()[0]["avg_latency_ms"]["N"]) == pytest.approx(75 / 45)
