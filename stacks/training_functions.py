@@ -155,7 +155,7 @@ class TrainingFunctions(Construct):
             timeout=cdk.Duration.minutes(15),
             memory_mib=3008,  # devices that are brought together are in memory (write_manifest.regroup)
             permissions=[
-                self._listing("raw/*", "exports/*"),
+                self._listing("raw/*", "exports/*", "quarantine/*"),
                 self._objects(["s3:GetObject"], "raw/*", "exports/*"),
                 # Batches whose devices are brought together are replaced.
                 self._objects(
