@@ -30,7 +30,7 @@ from stacks.settings import Settings
 
 # Limits as deployed (stacks/training_functions.py, stacks/workflows/) and AWS's own, by the page that names each.
 LAMBDA_SECONDS = 840  # "Lambda quotas": 15 minutes, less a margin
-EXPORT_GIB, MANIFEST_GIB = 2.0, 1.0
+EXPORT_GIB, MANIFEST_GIB = 2.0, 2.94
 LAMBDA_CONCURRENCY = 1000  # an account's default; new accounts have less
 INLINE_MAP = (
     40  # "Using Map state in Inline mode": at once; the history of all of them is the execution's (25,000 events)

@@ -11,8 +11,8 @@ from typing import Any
 
 from bench.material.folder_bucket import FolderBucket
 from bench.material.paged_table import GeneratedTable, Pages, StoredTable, answering
-from lambdas.clients import client
 from lambdas.export_insights.export_insights import ExportEnvironment, Segment, export_insights
+from lambdas.export_insights.table_client import table_client
 from lambdas.ingest_insights.ingest_insights import ingest_insights
 from lambdas.write_manifest.write_manifest import write_manifest
 
@@ -56,7 +56,7 @@ def manifest(folder: Path, s3: FolderBucket) -> None:
 
 
 def _client(pages: Pages) -> Any:
-    return answering(client("dynamodb"), pages)
+    return answering(table_client(), pages)
 
 
 def _invoked(
