@@ -12,7 +12,7 @@ from stacks.workflows.steps import ATTEMPT, expression
 Json = Any
 
 _CONTAINER_ROOT = "/opt/ml/processing"
-_VOLUME_GB = 30  # SageMaker's own minimum for a tuning job's warm pools; a run of 10 million insights needs 10
+_VOLUME_GB = 30  # SageMaker's own minimum for a tuning job's warm pools; features of 10 million insights need 12 or so
 _TAGS: Json = [{"Key": TAG[0], "Value": TAG[1]}]
 _SEED = "7"  # improves reproducibility; AMT promises no more of a Bayesian search (Considerations)
 
