@@ -124,14 +124,14 @@ def by_role(actions: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return found
 
 
-def take_over() -> None:
-    """What each module's last run needed; a module without a run keeps its claims."""
+def take_over(own_grants: set[tuple[str, str]]) -> None:
+    """What each module's last run needed of the app's own grants; a module without a run keeps its claims."""
     claims: dict[str, Actions] = json.loads(PROVEN.read_text()) if PROVEN.exists() else {}
     taken: set[tuple[str, str]] = set()
     for module in MODULES:
         seen = SEEN / f"{module}.json"
         actions: Actions = json.loads(seen.read_text()) if seen.exists() else claims.get(module, {})
-        own = {(role, action) for role, named in actions.items() for action in named} - taken
+        own = {(role, action) for role, named in actions.items() for action in named} & own_grants - taken
         claims[module] = by_role(own)
         taken |= own
     PROVEN.write_text(json.dumps(claims, indent=1) + "\n")
@@ -142,11 +142,11 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("assembly", type=Path)
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args(arguments)
-    if given.write:
-        take_over()
     files = given.assembly.glob("Iops*.template.json")
     templates = {file.name.partition(".")[0]: json.loads(file.read_text()) for file in files}
     actions, listed = granted(templates), set(unused(templates))
+    if given.write:
+        take_over(actions)
     print(f"{len(actions)} actions of {len({role for role, _ in actions})} roles")
     for module in MODULES:
         print(f"  {len(proven_by(module) & actions)} needed by {module}")
