@@ -13,9 +13,10 @@ EXIT_LOST = 3
 EXIT_STOPPED = 143  # 128 + SIGTERM, as a shell reports it
 
 
-# What numpy and its zip reader raise of a file that is no archive of arrays, is cut off, or holds others than asked for.
+# What numpy and its zip reader raise of a file that is no archive of arrays, is cut off, or holds others than asked for;
+# AttributeError: numpy gives the bytes of a member that is no array.
 BROKEN_ARRAYS = (
-    OSError, EOFError, LookupError, ValueError, TypeError, OverflowError, MemoryError, RuntimeError,
+    OSError, EOFError, LookupError, AttributeError, ValueError, TypeError, OverflowError, MemoryError, RuntimeError,
     struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 

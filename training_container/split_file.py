@@ -166,8 +166,18 @@ def _read(path: Path, *, mapped: bool) -> Split:
             if names != FEATURE_NAMES:
                 raise UnusableInput(f"{path} has other features than this code; run engineer again")
             X = mapped_member(path, "X") if mapped else arrays["X"]
-            return Split(X=X, **{slot: arrays[slot] for slot in Split.__slots__ if slot != "X"})
+            return _whole(Split(X=X, **{slot: arrays[slot] for slot in Split.__slots__ if slot != "X"}))
     except BROKEN_ARRAYS as error:
         if isinstance(error, UnusableInput):
             raise
         raise UnusableInput(f"{path} is no split of the features: {shown(error, 300)}; run engineer again") from error
+
+
+def _whole(split: Split) -> Split:
+    """ValueError unless each row has everything."""
+    shapes = {slot: getattr(split, slot).shape for slot in Split.__slots__ if slot not in _NAMES}
+    wanted = (len(split), len(FEATURE_NAMES))
+    wrong = [slot for slot, shape in shapes.items() if shape != (wanted if slot == "X" else wanted[:1])]
+    if wrong:
+        raise ValueError(f"{wrong[0]} has the shape {shapes[wrong[0]]} where {len(split)} rows are told of")
+    return split

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+import zipfile
 from collections.abc import Mapping, Sequence
 
-from insights.feature_table import FEATURE_NAMES
+import numpy as np
+
+from insights.feature_table import FEATURE_NAMES, FEATURE_TABLE_HASH
 from tests.fuzz.nasty import deep_inputs
+from training_container.split_file import Split
 
 HUGE = "1" + "0" * 400  # an int that is no float
 DIGITS = "9" * 5000  # more than Python turns into a number
@@ -22,6 +27,22 @@ DEEP = [
 
 def said(**values: object) -> bytes:
     return json.dumps(values).encode()
+
+
+def archive(*members: str) -> bytes:
+    """An .npz whose first two members are as they should be and whose others are no arrays: numpy gives their bytes."""
+    stream = io.BytesIO()
+    np.savez(
+        stream,
+        version=np.array(1),
+        feature_table_hash=np.array(FEATURE_TABLE_HASH),
+        feature_names=np.array(FEATURE_NAMES),
+    )
+    with zipfile.ZipFile(stream, "a") as file:
+        for name in members:
+            if name not in ("version", "feature_table_hash"):
+                file.writestr(f"{name}.npy", b"no array")
+    return stream.getvalue()
 
 
 FOUND: Mapping[str, Sequence[bytes]] = {
@@ -69,9 +90,10 @@ FOUND: Mapping[str, Sequence[bytes]] = {
         said(rows=[[LONG]], predictions=[], feature_names=[]),
     ],
     "model_preprocessing": [b"[" * 100_000, said(feature_names=[LONG])],
-    "model_baseline": [b"", b"PK\x03\x04" + b"\x00" * 26, b"\x93NUMPY\x01\x00v\x00{'descr'"],
+    "model_baseline": [archive("version", "feature_table_hash", "codes", "unit", "stratum", "edges"),
+        b"", b"PK\x03\x04" + b"\x00" * 26, b"\x93NUMPY\x01\x00v\x00{'descr'"],
     "model_archive": [b"", b"\x1f\x8b\x08\x00" + b"\x00" * 40, b"\x00" * 2048],
-    "split_file": [b"", b"PK\x05\x06" + b"\x00" * 18],
+    "split_file": [archive(*Split.__slots__), b"", b"PK\x05\x06" + b"\x00" * 18],
     "splits_memory": [b"[" * 100_000, b"null", b"{"],
     "outcomes_risk": [
         b"[" * 100_000,

@@ -62,7 +62,9 @@ HOUR = rows(
         ("iops_variance", 1e-8, "load varied by 0.0001 operations/s over the last hour"),
         *(
             ("day_of_week", float(number), f"it is {name}")
-            for number, name in enumerate(["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"])
+            for number, name in enumerate(
+                ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+            )
         ),
     ],
 )
