@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+import tokenize
 import zipfile
 import zlib
 
@@ -14,10 +15,10 @@ EXIT_STOPPED = 143  # 128 + SIGTERM, as a shell reports it
 
 
 # What numpy and its zip reader raise of a file that is no archive of arrays, is cut off, or holds others than asked for;
-# AttributeError: numpy gives the bytes of a member that is no array.
+# AttributeError: numpy gives the bytes of a member that is no array; TokenError: it reads a header as Python.
 BROKEN_ARRAYS = (
     OSError, EOFError, LookupError, AttributeError, ValueError, TypeError, OverflowError, MemoryError, RuntimeError,
-    struct.error, zipfile.BadZipFile, zlib.error,
+    SyntaxError, tokenize.TokenError, struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def _faults(node: ast.AST) -> Iterator[_Site]:
             yield _Site(node, "its condition is turned round", lambda twin: _with(twin, test=_negated(twin.test)))
         case ast.Constant():
             yield from _constant_faults(node)
-        case ast.Return(value=ast.expr()):
+        case ast.Return(value=ast.expr()) if not _is_none(node.value):
             yield _Site(node, "returns None", lambda twin: _with(twin, value=ast.Constant(None)))
         case ast.Expr(value=ast.Call()) | ast.Raise() | ast.AugAssign():
             yield _Site(node, "left out", lambda twin: ast.Pass())
@@ -142,6 +142,10 @@ def _constant_faults(node: ast.Constant) -> Iterator[_Site]:
 
 def _constant(node: ast.Constant, value: object) -> _Site:
     return _Site(node, f"{node.value!r:.40} becomes {value!r:.40}", lambda twin: _with(twin, value=value))
+
+
+def _is_none(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Constant) and value.value is None
 
 
 def _is_turned_elsewhere(test: ast.expr) -> bool:

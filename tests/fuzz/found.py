@@ -45,6 +45,16 @@ def archive(*members: str) -> bytes:
     return stream.getvalue()
 
 
+HEADER = b"\x93NUMPY\x01\x00\x0a\x00{'descr':(\n"  # cut off in the middle of what numpy reads as Python
+
+
+def cut_header(name: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as file:
+        file.writestr(f"{name}.npy", HEADER)
+    return stream.getvalue()
+
+
 FOUND: Mapping[str, Sequence[bytes]] = {
     "insight_json": [said(**{LONG: 1}), *DEEP],
     "insight_files": [b"device_id," + LONG.encode() + b"\n", said(**{LONG: 1})],
@@ -93,7 +103,7 @@ FOUND: Mapping[str, Sequence[bytes]] = {
     "model_baseline": [archive("version", "feature_table_hash", "codes", "unit", "stratum", "edges"),
         b"", b"PK\x03\x04" + b"\x00" * 26, b"\x93NUMPY\x01\x00v\x00{'descr'"],
     "model_archive": [b"", b"\x1f\x8b\x08\x00" + b"\x00" * 40, b"\x00" * 2048],
-    "split_file": [archive(*Split.__slots__), b"", b"PK\x05\x06" + b"\x00" * 18],
+    "split_file": [archive(*Split.__slots__), cut_header("feature_names"), b"", b"PK\x05\x06" + b"\x00" * 18],
     "splits_memory": [b"[" * 100_000, b"null", b"{"],
     "outcomes_risk": [
         b"[" * 100_000,

@@ -52,6 +52,8 @@ def test_gzip_files_of_the_same_rows_are_the_same_bytes(tmp_path: Path, writer: 
     writer(tmp_path / "a.gz", ROWS)
     writer(tmp_path / "b.gz", ROWS)
     assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
+    # RFC 1952: magic, method, no flags (so no name), no time, then level and system
+    assert (tmp_path / "a.gz").read_bytes()[:8] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00"
 
 
 def test_a_json_file_holds_one_insight_per_line(tmp_path: Path) -> None:
@@ -105,6 +107,12 @@ def test_a_byte_order_mark_and_blank_lines_are_no_matter(tmp_path: Path) -> None
         (b"PK\x03\x04....", "zip"),
         (gzip.compress(b'{"device_id": "x"}\n' * 50, mtime=0)[:-9], "gzip"),
         (b"\x1f\x8bnonsense", ""),
+        (b"\x28\xb5\x2f\xfd\x00", "zstandard"),
+        (b"BZh91AY", "bzip2"),
+        (b"\xfd7zXZ\x00", "xz"),
+        (b"\xfe\xff\x00d", "UTF-16"),
+        ((",".join(CSV_COLUMNS) + '\n"a').encode(), "its CSV is broken near line 2"),
+        (b"device_id," + b"x" * 400 + b"\n", "x..."),
         (b"hello world\n", "neither JSON nor a header"),
         (b'[{"device_id": "x"', "broken"),
         (b"[1, 2", "cut off"),
@@ -120,6 +128,12 @@ def test_an_unreadable_file_is_refused_by_name_with_the_reason(tmp_path: Path, c
     with pytest.raises(UnreadableFile, match=r"rack7\.dat") as caught:
         list(read_insights(tmp_path / "rack7.dat", on_invalid=lambda refusal: None))
     assert reason in str(caught.value)
+
+
+def test_a_refused_file_is_said_with_reason_and_remedy_and_no_more_than_some_of_it() -> None:
+    assert str(UnreadableFile("a.csv", "it is empty", "give another")) == "a.csv: it is empty; give another"
+    assert str(UnreadableFile("a", "r" * 300, "give")) == f"a: {'r' * 300}; give"
+    assert str(UnreadableFile("a", "r" * 301, "give")) == f"a: {'r' * 297}...; give"
 
 
 def test_a_missing_file_and_a_folder_are_refused_by_name(tmp_path: Path) -> None:

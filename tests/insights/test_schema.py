@@ -1,4 +1,5 @@
 import math
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -6,7 +7,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from insights.schema import CSV_COLUMNS, NUMBER_RULES, Insight, InvalidInsight, parse_timestamp, timestamp_text
+from insights.schema import (
+    CSV_COLUMNS,
+    NUMBER_RULES,
+    Insight,
+    InvalidInsight,
+    check_device_id,
+    parse_timestamp,
+    shown,
+    timestamp_text,
+)
 from tests.insights.insight_strategies import INSIGHTS, row
 
 VALID: dict[str, Any] = {
@@ -179,3 +189,46 @@ def test_the_constructor_names_the_insight_that_it_refuses() -> None:
         row(queue_depth=-3)
     with pytest.raises(InvalidInsight, match="offset"):
         row(timestamp=datetime(2026, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "highest"),
+    [
+        ("interval_seconds", "s", 604_800),
+        ("read_iops", "operations/s", 1e9),
+        ("write_iops", "operations/s", 1e9),
+        ("avg_latency_ms", "ms", 1e8),
+        ("p95_latency_ms", "ms", 1e8),
+        ("p99_latency_ms", "ms", 1e8),
+        ("bandwidth_mbps", "MB/s", 1e8),
+        ("error_rate", "errors per operation", 1),
+        ("queue_depth", "mean I/Os in flight", 1e8),
+        ("io_size_kib", "KiB per operation", 1e8),
+        ("sequential_ratio", "share", 1),
+        ("provisioned_iops", "operations/s", 1e9),
+        ("latency_slo_ms", "ms", 1e8),
+        ("performance_score", "points", 100),
+    ],
+)
+def test_each_number_has_its_highest_value_and_its_unit(name: str, unit: str, highest: float) -> None:
+    """docs/api.md and the design's table name them; a wrong unit is found by its range."""
+    assert getattr(Insight.from_json(VALID | {name: highest}), name) == highest
+    with pytest.raises(InvalidInsight, match=rf"to {highest:g} \({re.escape(unit)}\)".replace("+", r"\+")):
+        Insight.from_json(VALID | {name: math.nextafter(highest, math.inf)})
+
+
+def test_a_device_id_is_checked_by_itself_too() -> None:
+    check_device_id("nvme-1")
+    with pytest.raises(InvalidInsight, match="field device_id has the value ''"):
+        check_device_id("")
+
+
+def test_a_value_is_shown_whole_up_to_its_limit_and_cut_beyond() -> None:
+    assert shown("x" * 78) == repr("x" * 78)
+    assert shown("x" * 79) == "'" + "x" * 76 + "..."
+    assert shown("abcdef", 7) == "'abc..."
+    assert shown(10**5000) == "a int too long to show"
+    nested: list[object] = []
+    for _ in range(5000):
+        nested = [nested]
+    assert shown(nested) == "a list too deep to show"

@@ -126,7 +126,11 @@ def test_missing_unreadable_or_other_metrics_are_named(cloud: Any) -> None:
 
 def test_the_handler_passes_the_gate_on(cloud: Any, event: Any, context: Any) -> None:
     put_metrics(cloud, kind="risk", accuracy=0.5)
-    assert adapter.handler(event("judge_model"), context)["passed"] is False
+    asked = {**event("judge_model"), "gate": {"min_accuracy": 0.4}}
+    judgement = adapter.handler(asked, context)
+    assert judgement["passed"] is False
+    assert "accuracy 0.500 >= 0.400: passed" in judgement["reasons"]
+    assert "accuracy 0.500 < 0.900: failed" in adapter.handler({**asked, "gate": None}, context)["reasons"]
 
 
 def test_the_lineage_on_the_package_is_what_the_registry_accepts(cloud: Any) -> None:
@@ -168,3 +172,92 @@ def test_the_card_says_what_it_is_for_what_it_was_made_of_and_how_good_it_is(clo
     )
     assert card["additional_information"]["custom_details"]["manifest_sha256"] == "beef"
     assert "operator" in card["intended_uses"]["intended_uses"]
+
+
+CARDS = {
+    "risk": {
+        "facet": "Loss",
+        "notes": "validation:mlogloss",
+        "purpose": "Foretells the risk level (low, medium, high, critical) of a storage device's next half hour.",
+        "own": "accuracy",
+        "rival": "macro_f1",
+    },
+    "performance": {
+        "facet": "RMSE",
+        "notes": "validation:rmse",
+        "purpose": (
+            "Foretells the performance score (0-100) of a storage device's next half hour, with a 90% interval."
+        ),
+        "own": "rmse",
+        "rival": "rmse",
+    },
+}
+
+
+@pytest.mark.parametrize("kind", ["risk", "performance"])
+def test_the_card_has_sagemakers_fields_and_no_others(cloud: Any, kind: str) -> None:
+    """Names and nesting are those of the registry's schema ("Model package model card schema"), which refuses others."""
+    said = CARDS[kind]
+    put_metrics(cloud, kind=kind, rivals={"persistence": {said["rival"]: 0.25}, "odd": {}}, **{said["own"]: 0.5})
+    card = json.loads(judged(cloud, kind)["card"])
+    texts = ["intended_uses", "factors_affecting_model_efficiency", "explanations_for_risk_rating"]
+    for name in texts:
+        assert card["intended_uses"].pop(name)
+    assert card["additional_information"].pop("caveats_and_recommendations").startswith("It sees one device's last 12")
+    assert card["evaluation_details"][0].pop("evaluation_observation")
+    assert card == {
+        "model_overview": {"model_creator": "IOPS Insights, TrainModels", "model_artifact": [RUN["model_data"]]},
+        "intended_uses": {"purpose_of_model": said["purpose"], "risk_rating": "Low"},
+        "training_details": {
+            "objective_function": {
+                "function": {"function": "Minimize", "facet": said["facet"]},
+                "notes": said["notes"],
+            },
+            "training_observations": (
+                "5400 labelled rows, 900 more for calibration; devices of the validation, calibration and test splits "
+                "are never trained on."
+            ),
+            "training_job_details": {
+                "training_datasets": [RUN["manifest"]],
+                "training_environment": {"container_image": ["training:1"]},
+                "hyper_parameters": [{"name": "max_depth", "value": "6"}, {"name": "eta", "value": "0.1"}],
+            },
+        },
+        "evaluation_details": [
+            {
+                "name": "test split",
+                "datasets": [RUN["features"]],
+                "metric_groups": [
+                    {"name": "model", "metric_data": [{"name": said["own"], "type": "number", "value": 0.5}]},
+                    {
+                        "name": "rivals on the same rows",
+                        "metric_data": [{"name": f"persistence {said['rival']}", "type": "number", "value": 0.25}],
+                    },
+                ],
+            }
+        ],
+        "additional_information": {
+            "custom_details": {
+                "run_id": "0123456789ab",
+                "execution": RUN["execution"],
+                "trigger": "drift",
+                "reason": "psi 0.4 of p99_latency",
+                "manifest_sha256": "beef",
+                "code_version": "0123456789abcdef",
+                "feature_table_hash": "feed",
+                "training_job": "risk-0123456789ab-0-007",
+                "package_versions": "{'numpy': '2.1.0'}",
+            }
+        },
+    }
+
+
+def test_texts_of_the_card_keep_to_the_schemas_length(cloud: Any) -> None:
+    """2,048 characters of a text, 1,024 of a custom detail."""
+    put_metrics(cloud, kind="risk", accuracy=0.93, cannot_be_judged=["x" * 3000])
+    run = {**RUN, "reason": "y" * 3000}
+    answer = judge_model(kind="risk", bucket=cloud.bucket, evaluation_prefix=PREFIX, gate=GATE, run=run, s3=cloud.s3)
+    further = json.loads(answer["card"])["additional_information"]
+    assert further["caveats_and_recommendations"].endswith("x...")
+    assert len(further["caveats_and_recommendations"]) == 2048
+    assert further["custom_details"]["reason"] == "y" * 1024
