@@ -254,7 +254,12 @@ class TrainingFunctions(Construct):
                     because="A job's name holds its run's id.",
                     unused_because="Looked up when a tuning job has failed; none did.",
                 ),
-                allow(["cloudformation:DescribeStackEvents"], self._endpoint_stacks, because=_STACK_ID),
+                allow(
+                    ["cloudformation:DescribeStackEvents"],
+                    self._endpoint_stacks,
+                    because=_STACK_ID,
+                    unused_because="Read when CloudFormation rolled a stack back; SageMaker took the endpoints back before.",
+                ),
                 allow(["logs:FilterLogEvents"], self._endpoint_logs, because=_LOG_GROUP),
                 *self._children_of_training(),
             ],
