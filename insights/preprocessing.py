@@ -42,10 +42,10 @@ class Preprocessing:
         """Median, mean and deviation of one feature, (n,), as `fit` finds them; for rows that are not in memory at once."""
         if len(values) == 0:
             raise ValueError("no training rows: medians and scales need at least one")
-        values = values.astype(np.float64)
-        known = values[~np.isnan(values)]
+        exact: Floats = values.astype(np.float64)
+        known = exact[~np.isnan(exact)]
         median = float(np.median(known)) if len(known) else 0.0
-        filled = _filled(values, median)
+        filled = _filled(exact, median)
         mean = _sum(filled) / len(values)
         deviation = math.sqrt(_sum((filled - mean) ** 2) / len(values))
         return median, mean, deviation if deviation > 0.0 else 1.0

@@ -55,6 +55,7 @@ class CollectorsStack(cdk.Stack):
                 "CATCH_UP_HOURS": str(settings.ebs_catch_up_hours),
             },
             permissions=permissions(bucket, data.insights_table.table_arn),
+            failed_calls="The next call begins where the table ends, and so does what this one left.",
         )
         self.schedules = {
             f"EbsCollection{number}": self._rule(number, shards, settings, every)

@@ -82,13 +82,9 @@ def planned_cluster(defaults: JobDefaults, instances: Json = 1) -> Json:
     instance_type = defaults.settings.processing_instance_type
     return {
         "InstanceCount": instances,
-        "InstanceType": _planned("processing_instance_type", f"'{instance_type}'"),
-        "VolumeSizeInGB": _planned("processing_volume_gb", str(_VOLUME_GB)),
+        "InstanceType": expression(_planned("processing_instance_type", f"'{instance_type}'")),
+        "VolumeSizeInGB": expression(_planned("processing_volume_gb", str(_VOLUME_GB))),
     }
-
-
-def _planned(name: str, default: str) -> str:
-    return expression(f"$exists($plan.{name}) ? $plan.{name} : {default}")
 
 
 def processing_input(name: str, uri: str, *, is_sharded: bool = False) -> str:
