@@ -24,14 +24,14 @@ def export(toy: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     objects = []
     for number in range(OBJECTS):
         mine = [record for record in records if record["device_id"] in devices[number::OBJECTS]]
-        key = f"raw/many/export-batch-000-{number:05d}.json"
+        key = f"engineered/raw/export-batch-000-{number:05d}.json"
         toy.put(key, ("[\n" + ",\n".join(map(json.dumps, mine)) + "\n]\n").encode())
         objects.append({"key": key, "rows": len(mine)})
     labelled = sum(record["risk_level"] is not None for record in records)
     said = {"rows": len(records), "labelled_by_source": labelled, "devices_in_several_objects": 0, "objects": objects}
-    toy.put("raw/many/manifest.json", json.dumps(said).encode())
-    toy.put("raw/many/generated/oracle.npz", (folder / "oracle.npz").read_bytes())
-    return "s3://toy-data/raw/many/"
+    toy.put("engineered/raw/manifest.json", json.dumps(said).encode())
+    toy.put("engineered/raw/generated/oracle.npz", (folder / "oracle.npz").read_bytes())
+    return "s3://toy-data/engineered/raw/"
 
 
 def given(name: str, uri: str, distribution: str = "FullyReplicated") -> dict[str, Any]:
@@ -82,9 +82,14 @@ def folder(toy: Any, prefix: str) -> dict[str, bytes]:
 
 
 def test_two_instances_and_a_merge_leave_what_one_instance_leaves(toy: Any, export: str) -> None:
-    run(toy, engineer(toy, export, "s3://toy-data/one/", 1))
-    run(toy, engineer(toy, export, "s3://toy-data/shards/", 2))
-    run(toy, request_of(toy, "merge", [given("shards", "s3://toy-data/shards/")], "s3://toy-data/two/"))
-    one = folder(toy, "one/")
-    assert folder(toy, "two/") == one
+    run(toy, engineer(toy, export, "s3://toy-data/engineered/one/", 1))
+    run(toy, engineer(toy, export, "s3://toy-data/engineered/shards/", 2))
+    run(
+        toy,
+        request_of(
+            toy, "merge", [given("shards", "s3://toy-data/engineered/shards/")], "s3://toy-data/engineered/two/"
+        ),
+    )
+    one = folder(toy, "engineered/one/")
+    assert folder(toy, "engineered/two/") == one
     assert {"features.csv", "splits.json", "columnar/train.npz", "preprocessing.json"} < set(one)
