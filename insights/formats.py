@@ -21,7 +21,7 @@ class NewerFormat(ValueError):
 def check_format(record: Mapping[str, Any], name: str, *, field: str = "format", newest: int = READS) -> None:
     """`name` is what the sentence calls the record; NewerFormat where this version cannot know what stands in it."""
     written = record.get(field, 1)
-    if isinstance(written, bool) or not isinstance(written, int) or not 1 <= written <= newest:
+    if isinstance(written, bool) or not isinstance(written, int | float) or written not in range(1, newest + 1):
         raise NewerFormat(
             f"{name} is of format {shown(written)}, and this version reads {newest}; deploy the version that wrote it, or a "
             "newer one"

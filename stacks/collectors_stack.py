@@ -9,6 +9,7 @@ from aws_cdk import aws_s3 as s3
 
 from stacks.data_stack import DataStack, named_bucket, synthesizer
 from stacks.functions import CodeMaker, InsightFunction
+from stacks.nag import acknowledge
 from stacks.permissions import Permission, allow
 from stacks.settings import Settings
 
@@ -66,7 +67,7 @@ class CollectorsStack(cdk.Stack):
     def _rule(self, number: int, shards: range, settings: Settings, every: cdk.Duration) -> events.Rule:
         """What could not be delivered in time is the next run's, which begins where the table ends: there is nothing
         that a dead-letter queue could keep."""
-        return events.Rule(
+        rule = events.Rule(
             self,
             f"Schedule{number}",
             description=f"IOPS Insights: collects EBS volumes, shards {shards.start} to {shards.stop - 1}",
@@ -81,6 +82,10 @@ class CollectorsStack(cdk.Stack):
                 for shard in shards
             ],
         )
+        acknowledge(
+            rule, "Serverless-EventBusDLQ", "A lost call's periods are read by the next, back to the newest row."
+        )
+        return rule
 
 
 def time_limit(every: cdk.Duration) -> cdk.Duration:
