@@ -17,10 +17,10 @@ CDK = $(JSII_NODE) node_modules/aws-cdk/bin/cdk --no-notices --no-version-report
 REQUIREMENTS := requirements.txt constraints.txt training_container/requirements.txt lambdas/requirements.txt
 LOCKS := requirements.lock training_container/requirements.lock
 
-.PHONY: help setup run up rollback restore test lint format synth openapi cost plan bench fuzz mutation lock audit licences clean
+.PHONY: help setup run up rollback restore test lint format synth openapi cost plan bench fuzz mutation upgrade-test lock audit licences clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(VENV)/.installed node_modules/.installed ## install the pinned tools into .venv and node_modules
 
@@ -96,6 +96,9 @@ fuzz: setup ## every parser of outside input, guided by coverage: MINUTES=10 TAR
 
 mutation: setup ## how many small faults in the domain and the gate do the tests notice? SAMPLE=20|all MODULES=name,...
 	@$(PY) -m bench.mutation
+
+upgrade-test: setup ## an earlier version deployed and used, then this one over it: FROM=git-ref (3d844ae)
+	FROM=$(or $(FROM),3d844ae) $(PY) -m pytest tests/upgrade/deployed_upgrade.py -n 0
 
 clean: ## stop a laptop cloud that still runs, then remove everything that was built
 	@if [ -x $(PY) ]; then $(PY) -m local down; fi

@@ -2,7 +2,7 @@
 
 A seeded sample of each module's mutants (SAMPLE=20 of each, all of the gate's; `all` for every one), each against the tests
 named here alone, so that the score is a lower bound. What is known to change nothing stands in bench/material/
-equivalent_mutants.json with its reason and is left out. build/mutation/found.json keeps every verdict: a run goes on where
+equivalent_mutants.json with its reason and is left out. build/mutation/ keeps every verdict: a run goes on where
 the last one ended, until the module changes; survivors are tried again after a change of their tests. MODULES=name,...
 takes some of the modules.
 """
@@ -27,7 +27,7 @@ from bench.material.mutants import Mutant, mutants_of
 from bench.material.table import keep, show
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-FOUND: Final = ROOT / "build" / "mutation" / "found.json"
+FOUND: Final = ROOT / "build" / "mutation"
 EQUIVALENT: Final = ROOT / "bench" / "material" / "equivalent_mutants.json"
 SEED: Final = 8
 CPU_SECONDS: Final = 120.0  # beyond what the tests of the clean module take
@@ -146,7 +146,7 @@ def address(mutant: Mutant) -> str:
 
 def remembered(target: Target) -> dict[str, str]:
     """Verdicts on this very module; those that survived other tests than today's are tried again."""
-    known = found().get(target.module, {})
+    known = json.loads(verdicts_of(target).read_text()) if verdicts_of(target).is_file() else {}
     if known.get("source") != digest([target.path]):
         return {}
     same = known["tests"] == digest(ROOT / test for test in target.tests)
@@ -156,12 +156,12 @@ def remembered(target: Target) -> dict[str, str]:
 def remember(target: Target, verdicts: Mapping[str, str]) -> None:
     tests = digest(ROOT / test for test in target.tests)
     entry = {"source": digest([target.path]), "tests": tests, "verdicts": verdicts}
-    FOUND.parent.mkdir(parents=True, exist_ok=True)
-    FOUND.write_text(json.dumps(found() | {target.module: entry}, indent=1))
+    FOUND.mkdir(parents=True, exist_ok=True)
+    verdicts_of(target).write_text(json.dumps(entry, indent=1))
 
 
-def found() -> dict[str, Any]:
-    return json.loads(FOUND.read_text()) if FOUND.is_file() else {}
+def verdicts_of(target: Target) -> Path:
+    return FOUND / f"{target.module}.json"
 
 
 def digest(paths: Iterable[Path]) -> str:
@@ -169,7 +169,7 @@ def digest(paths: Iterable[Path]) -> str:
 
 
 def log(target: Target, name: str) -> Path:
-    folder = FOUND.parent / "logs"
+    folder = FOUND / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{target.module}.{name}.log"
 
@@ -188,7 +188,7 @@ def prepare(wanted: Any) -> None:
 def synthesised() -> Any:
     from tests.conftest import _synthesised
 
-    folder = FOUND.parent / "assembly"
+    folder = FOUND / "assembly"
     folder.mkdir(parents=True, exist_ok=True)
     return tuple(_synthesised(folder, {"stage": "local"}))
 

@@ -78,6 +78,7 @@ def test_what_is_decided_when(live: float, challenger: float, days: float, decis
 
     assert found.decision is decision
     assert words in found.reason
+    assert found.reason.startswith(("the challenger is", "nothing is certain yet", "28 days"))
 
 
 def test_a_challenger_that_cannot_be_worth_its_promotion_is_dropped_after_the_first_week():

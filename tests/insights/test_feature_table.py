@@ -1,3 +1,7 @@
+import json
+import tarfile
+from pathlib import Path
+
 import pytest
 
 from insights.feature_table import FEATURE_NAMES, FEATURE_TABLE_HASH, FEATURES, Feature, table_hash
@@ -12,6 +16,23 @@ DESIGN = (
 
 def test_the_table_holds_the_designs_features_in_its_order() -> None:
     assert " ".join(FEATURE_NAMES) == DESIGN
+
+
+def test_the_table_is_the_one_that_live_models_were_trained_on() -> None:
+    """As a model of the last release says. Who changes the table means to: every live model is then served by its own image
+    alone until the next training (docs/features.md), and tests/upgrade/make_previous.py makes that model anew."""
+    with tarfile.open(Path(__file__).parents[1] / "upgrade" / "previous" / "risk.tar.gz") as archive:
+        model = json.load(archive.extractfile("model.json"))  # type: ignore[arg-type]
+    assert model["feature_table_hash"] == FEATURE_TABLE_HASH
+
+
+def test_what_an_explanation_calls_each_feature() -> None:
+    assert ", ".join(feature.phrase for feature in FEATURES) == (
+        "read load, write load, load, load, mean latency, p95 latency, p99 latency, latency spikes, bandwidth, bandwidth, "
+        "error rate, error rate, the hour of the day, the day of the week, the last alert, sequential share, random share, "
+        "queue depth, I/O size, I/O size, load per latency, latency, latency, use of the provisioned IOPS, "
+        "bytes per operation"
+    )
 
 
 def test_every_feature_has_a_unit_a_description_and_a_range() -> None:

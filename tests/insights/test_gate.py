@@ -250,7 +250,7 @@ def test_the_wanted_coverage_may_be_one_value_and_anything_from_0_to_1() -> None
     for low, high in ((0, 0), (0.9, 0.9), (1, 1), (0, 1)):
         assert checked_thresholds({"min_coverage": low, "max_coverage": high})
     for wrong in ({"min_coverage": 1.01, "max_coverage": 1}, {"max_coverage": 1.01}):
-        with pytest.raises(InvalidThreshold):
+        with pytest.raises(InvalidThreshold, match="it must be a number from 0 to 1"):
             checked_thresholds(wrong)
 
 
