@@ -112,5 +112,6 @@ def permissions(bucket: s3.IBucket, table_arn: str) -> list[Permission]:
             ["s3:PutObject", "s3:AbortMultipartUpload"],
             [bucket.arn_for_objects("quarantine/ebs/*")],
             because=_EACH_RUN,
+            unused_because="Rows of refused periods; the tests' volumes had none.",
         ),
     ]

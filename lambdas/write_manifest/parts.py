@@ -54,6 +54,8 @@ class PartSummary:
 
     @classmethod
     def from_json(cls, key: str, mapping: Mapping[str, Any]) -> Self:
+        if "csv" not in mapping:
+            raise IncompleteExport(f"{key} is of a version that wrote no CSV beside its batches")
         return cls(
             summary_key=key,
             batch=StoredText.from_json(mapping) if mapping["key"] else None,
@@ -61,8 +63,7 @@ class PartSummary:
             segment=mapping["segment"],
             rows=mapping["rows"],
             counts=mapping["counts"],
-            # An export that an older version began counted no labels that came later: there were none.
-            labelled_by_source=mapping.get("labelled_by_source", mapping["rows"] - mapping["counts"]["unlabelled"]),
+            labelled_by_source=mapping["labelled_by_source"],
             devices=tuple(mapping["devices"]),
             newest_at=mapping["newest_at"] or "",
             quarantined=mapping["quarantined"],

@@ -16,7 +16,7 @@ from constructs import Construct
 from stacks.data_stack import INSIGHTS_TABLE
 from stacks.functions import InsightFunction
 from stacks.nag import acknowledge
-from stacks.permissions import Permission, allow, flattened
+from stacks.permissions import Permission, allow, flattened, unused
 from stacks.workflows.steps import LAMBDA_RETRY, choice, expression, invoke, task, when
 
 Json = Any
@@ -233,6 +233,7 @@ def acknowledge_children(machine: sfn.StateMachine) -> None:
             if "*" in finding:
                 reason = "A child execution's name is made when it starts."
                 acknowledge(policy, f"AwsSolutions-IAM5[Resource::{finding}]", reason)
+    unused(machine.role, "states:RedriveExecution", "The laptop cloud has no redrive.")
 
 
 def export_permissions(parts: ExportParts) -> list[Permission]:
@@ -250,6 +251,10 @@ def export_permissions(parts: ExportParts) -> list[Permission]:
             ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"],
             [parts.bucket.arn_for_objects("exports/*")],
             because=own_prefix,
+            unused_because={
+                "s3:PutObjectAcl": "DynamoDB names it among what an export needs; the laptop's sets no ACL.",
+                "s3:AbortMultipartUpload": "Takes back an export that failed half-way; none did.",
+            },
         ),
         allow(
             ["s3:GetObject"],

@@ -21,7 +21,7 @@ from stacks.permissions import UNUSED
 
 PROVEN = Path(__file__).with_name("proven_permissions.json")
 SEEN = Path(__file__).resolve().parents[2] / "build" / "permissions"
-MODULES = ("main_job", "day_in_the_life", "experiments", "served_models", "promotion_guard")
+MODULES = ("main_job", "day_in_the_life", "experiments", "served_models", "promotion_guard", "alarms")
 """Where two modules need the same action, the first of them is to prove it."""
 
 Templates = Mapping[str, Mapping[str, Any]]
@@ -77,10 +77,10 @@ def check(module: str, cloud: LaptopCloud, roles: DeployedRoles, templates: Temp
     )
 
 
-def needed(module: str, cloud: LaptopCloud, roles: DeployedRoles) -> set[tuple[str, str]]:
-    """What some recorded call would have failed without; also kept for `--write`."""
+def needed(module: str, cloud: LaptopCloud, roles: DeployedRoles, *, of: str = "") -> set[tuple[str, str]]:
+    """What some recorded call would have failed without, of the roles whose names begin so; also kept for `--write`."""
     found = audit.needed_actions(audit.read_calls(cloud.settings.calls_file), roles.documents)
-    named = {(roles.names[one.role], one.action) for one in found}
+    named = {(roles.names[one.role], one.action) for one in found if roles.names[one.role].startswith(of)}
     SEEN.mkdir(parents=True, exist_ok=True)
     (SEEN / f"{module}.json").write_text(json.dumps(by_role(named), indent=1) + "\n")
     return named

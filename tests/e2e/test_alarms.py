@@ -23,6 +23,7 @@ from tests.e2e.alarm_data import put, recovering, ringing
 from tests.e2e.api_refusals import Api, windows
 from tests.e2e.collected_volumes import BUSY, CollectedVolume
 from tests.e2e.people import People
+from tests.e2e.permissions import DeployedRoles, needed, proven_by
 from tests.e2e.served_models import KINDS, ServedModels, ServingOptions, endpoint_name
 from tests.stacks.alarms import alarms
 
@@ -53,7 +54,10 @@ BROKEN = {
 @pytest.fixture(scope="module")
 def serving_options() -> ServingOptions:
     return ServingOptions(
-        kinds=(KIND,), wait_scale=CLOCK.scale, context=("client_requests_per_minute=1000000", "ebs_collection=on")
+        kinds=(KIND,),
+        wait_scale=CLOCK.scale,
+        context=("client_requests_per_minute=1000000", "ebs_collection=on"),
+        record_calls=True,
     )
 
 
@@ -243,3 +247,10 @@ def test_the_metrics_of_a_volume_become_insights_and_late_ones_change_them(serve
     volume.put(0, {"VolumeTotalReadTime": 30})
     volume.collect()
     assert float(volume.rows()[0]["avg_latency_ms"]["N"]) == pytest.approx(75 / 45)
+
+
+def test_the_collector_needs_what_its_role_may_do(served: ServedModels) -> None:
+    """Of the other roles this module's faults need what a sound run does not."""
+    found = needed("alarms", served.cloud, DeployedRoles.of(served.cloud), of="IopsCollectors.")
+
+    assert sorted(proven_by("alarms") - found) == []

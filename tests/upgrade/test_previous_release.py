@@ -27,6 +27,7 @@ from lambdas.prepare_promotion.prepare_promotion import PromotionEnvironment, St
 from lambdas.read_fleet.read_fleet import Fleet, FleetEnvironment
 from lambdas.restore_package.restore_package import restore_package
 from lambdas.retire_packages.retire_packages import Registry, RetentionEnvironment, retire_packages
+from lambdas.write_manifest.parts import IncompleteExport
 from lambdas.write_manifest.write_manifest import write_manifest
 from training_container.baseline_file import NoBaseline, read_baseline
 from training_container.export_manifest import ExportManifest
@@ -159,13 +160,10 @@ def test_old_rows_are_exported_with_a_manifest(upgraded: Any) -> None:
     assert (written["rows"], written["labelled"], written["quarantined"]) == (32, 2, 0)
 
 
-def test_an_export_that_the_old_version_began_is_finished(upgraded: Any) -> None:
-    """A deployment may come between the export and its manifest; an old summary says nothing of labels that came later."""
-    written = write_manifest(
-        run_id="0123456789ab", bucket=upgraded.bucket, raw_prefix="raw/0123456789ab/", s3=upgraded.s3
-    )
-    assert (written["rows"], written["labelled"]) == (32, 2)
-    assert upgraded.json("raw/0123456789ab/manifest.json")["labelled_by_source"] == 2
+def test_an_export_that_the_old_version_began_says_what_to_do(upgraded: Any) -> None:
+    """A deployment may come between the export and its manifest: the run fails, and nothing of the table is lost."""
+    with pytest.raises(IncompleteExport, match=r"wrote no CSV beside its batches; start a new run"):
+        write_manifest(run_id="0123456789ab", bucket=upgraded.bucket, raw_prefix="raw/0123456789ab/", s3=upgraded.s3)
 
 
 def test_an_old_manifest_and_memory_of_splits_are_read(tmp_path: Path) -> None:
