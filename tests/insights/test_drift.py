@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from insights import drift
 from insights.drift import compare, kolmogorov_smirnov, psi
 from insights.drift_baseline import (
     ABSENT,
@@ -239,6 +240,39 @@ def test_shares_are_means_over_devices_by_the_part_of_the_week() -> None:
     assert sorted(share for share in column.now if share) == pytest.approx([0.5, 0.5])
     assert column.before == pytest.approx(column.now)
     assert column.psi == pytest.approx(0.0, abs=1e-6)
+
+
+def test_each_part_of_the_week_counts_by_the_periods_devices_in_it() -> None:
+    """Three devices of four are asked about on weekdays: their mean counts three times, on both sides."""
+    weekday, weekend = Fleet(1, devices=30), Fleet(2, devices=10, day=6)
+    weekday.X[:, SPIKES], weekend.X[:, SPIKES] = 0.0, 5.0
+    X, units = np.concatenate([weekday.X, weekend.X]), np.concatenate([weekday.units, weekend.units + 100])
+    said = np.concatenate([weekday.said, weekend.said])
+    baseline = Baseline.fit("risk", X, units, said)
+    column = compare(baseline, baseline.coded(X, units, said), permutations=19).columns[SPIKES]
+    assert sorted(share for share in column.now if share) == pytest.approx([0.25, 0.75])
+    assert sorted(share for share in column.before if share) == pytest.approx([0.25, 0.75])
+
+
+def test_the_limits_of_a_drift_are_those_of_the_docs() -> None:
+    assert (drift.LEAST_PSI, drift.LEAST_MISSING_SHIFT, drift.FEWEST_UNITS) == (0.2, 0.1, 10)
+
+
+def test_the_same_period_is_judged_the_same_again() -> None:
+    baseline, period = baseline_of(Fleet(1)), Fleet(2, devices=2_100, rows=1)
+    rows = baseline.coded(period.X, period.units, period.said)
+    assert compare(baseline, rows, permutations=19) == compare(baseline, rows, permutations=19, seed=7)
+    assert compare(baseline, rows, permutations=19) != compare(baseline, rows, permutations=19, seed=8)
+
+
+def test_a_probability_at_the_stated_one_is_a_drift() -> None:
+    """With 99 permutations and none as far off the probability is 1 of 100."""
+    fleet, baseline = Fleet(2), baseline_of(Fleet(1))
+    fleet.X[:, LATENCY] += 1.5
+    rows = baseline.coded(fleet.X, fleet.units, fleet.said)
+    found = compare(baseline, rows, permutations=99, significance=0.01)
+    assert [(column.name, column.p_value) for column in found.drifted] == [("avg_latency", 0.01)]
+    assert compare(baseline, rows, permutations=99, significance=0.0099).drifted == []
 
 
 def test_a_baseline_survives_its_file() -> None:

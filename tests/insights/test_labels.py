@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from insights import label_rule
 from insights.columns import InsightColumns
-from insights.hindsight import hindsight, is_complete
+from insights.hindsight import hindsight, horizon, is_complete
 from insights.label_rule import DEFAULT_SLO_MS, score_of
-from insights.labels import given_labels, label, persistence
+from insights.labels import breaches, given_labels, label, persistence
 from insights.schema import RISK_LEVELS, Insight
 from tests.insights.insight_strategies import histories, row
 
@@ -106,6 +107,33 @@ def test_a_busy_horizon_whose_latency_is_mostly_unknown_is_unlabelled_and_not_lo
 @pytest.mark.parametrize(("followers", "level"), [(2, NONE), (3, LOW)])
 def test_half_of_the_horizon_must_be_there(followers: int, level: int) -> None:
     assert risks(history([5] * (followers + 1)))[0] == level
+
+
+def test_the_rules_numbers_are_those_of_the_docs() -> None:
+    """Labels of one version are trained on by the next: whoever changes a number changes what every label means."""
+    assert DEFAULT_SLO_MS == {"nvme": 2.0, "ssd": 5.0, "ssd-burst": 10.0, "provisioned": 5.0, "hdd": 60.0}
+    assert (label_rule.OWN_PAST_MULTIPLE, label_rule.OWN_PAST_ROWS, label_rule.OWN_PAST_LEAST) == (3.0, 288, 6)
+    assert (label_rule.ERROR_BUDGET, label_rule.LEAST_HORIZON_ROWS, label_rule.SUSTAINED_BREACHES) == (0.01, 3, 3)
+    assert (label_rule.SEVERE_FACTOR, label_rule.EXTREME_FACTOR) == (2.0, 4.0)
+    assert (label_rule.LATENCY_WEIGHT, label_rule.ERROR_WEIGHT, label_rule.QUEUE_WEIGHT) == (0.6, 0.2, 0.2)
+
+
+def test_whether_a_row_itself_is_above_its_objective() -> None:
+    """By p99 where it has one, else by the mean; an idle row is not, and of an unknown latency nobody knows."""
+    rows = [
+        row(0, p99_latency_ms=10.1, avg_latency_ms=1.0, latency_slo_ms=10.0),
+        row(1, p99_latency_ms=10.0, avg_latency_ms=99.0, latency_slo_ms=10.0),
+        row(2, avg_latency_ms=10.1, latency_slo_ms=10.0),
+        row(3, p99_latency_ms=99.0, read_iops=0.0, write_iops=0.0, latency_slo_ms=10.0),
+        row(4, latency_slo_ms=10.0),
+    ]
+    found = breaches(InsightColumns.from_insights(rows))
+    assert (found.tolist(), found.dtype) == ([1, 0, 1, 0, -1], np.int8)
+
+
+def test_the_horizon_begins_right_after_the_row() -> None:
+    rows = [row(0), row(0.001), row(6.5), row(6.51)]
+    assert horizon(rows[0], rows) == rows[1:3]
 
 
 def test_a_class_has_its_default_and_a_stated_objective_goes_before_it() -> None:

@@ -47,10 +47,14 @@ def test_statistics_count_what_is_missing_and_describe_the_rest() -> None:
 
 
 def test_no_rows_a_wrong_shape_and_infinity_are_refused() -> None:
-    with pytest.raises(ValueError, match="no training rows"):
+    with pytest.raises(ValueError, match=r"^no training rows: medians and scales need at least one$"):
         Preprocessing.fit(np.empty((0, 25)))
     with pytest.raises(ValueError, match=r"\(2, 24\)"):
         Preprocessing.fit(np.zeros((2, 24)))
     with pytest.raises(ValueError, match="read_iops is infinite"):
         feature_statistics(rows(math.inf))
+    infinite = np.zeros((2, 25))
+    infinite[:, 1:4] = math.inf
+    with pytest.raises(ValueError, match="feature write_iops is infinite"):
+        feature_statistics(infinite)
     assert feature_statistics(np.empty((0, 25)))["read_iops"]["count"] == 0

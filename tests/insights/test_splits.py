@@ -53,6 +53,29 @@ def test_every_split_of_eighty_devices_sees_every_level() -> None:
     }
 
 
+LETTERS = {"t": "train", "v": "validation", "c": "calibration", "e": "test"}
+
+
+@pytest.mark.parametrize(
+    ("size", "seed", "assigned"),
+    [
+        (26, 2, "tctevteettvtcttvcevttevttt"),
+        (61, 5, "tvttttveetceettcettttttttcttvecvvvttctttvetcvtettttttettevctc"),
+    ],
+)
+def test_a_fleet_is_split_as_by_the_last_release(size: int, seed: int, assigned: str) -> None:
+    """As 3d844ae split them. A run without its memory of splits (splits.json) gives no device of a live model's training
+    to the test."""
+    found = assign_splits(fleet(size), seed=seed)
+    assert list(found.values()) == [LETTERS[letter] for letter in assigned]
+
+
+def test_a_fleet_with_a_memory_and_groups_without_labels_is_split_as_by_the_last_release() -> None:
+    groups = {**{f"a{i}": -1 for i in range(9)}, **{f"b{i}": i % 4 for i in range(13)}}
+    found = assign_splits(groups, seed=1, previous={"b0": "test", "a1": "validation"})
+    assert list(found.values()) == [LETTERS[letter] for letter in "evtectvtteveevtvttctvt"]
+
+
 @given(GROUPS, st.integers(0, 5))
 def test_a_split_is_whole_and_honest_or_refused(groups: dict[str, int], seed: int) -> None:
     labelled = [group for group, level in groups.items() if level >= 0]
@@ -111,6 +134,7 @@ def test_a_split_by_time_leaves_a_gap_of_one_horizon() -> None:
     columns = InsightColumns.from_insights([row(i, device) for device in ("a", "b") for i in range(1000)])
     split = assign_by_time(columns)
     shares = Counter(split.tolist())
+    assert set(shares) == {*SPLITS, ""}
     assert shares["test"] == pytest.approx(300, abs=20)
     assert shares["train"] + shares["calibration"] == pytest.approx(1400, abs=40)
     for earlier, later in (("train", "calibration"), ("calibration", "validation"), ("validation", "test")):
