@@ -29,6 +29,5 @@ def check_format(record: Mapping[str, Any], name: str, *, field: str = "format",
 
 
 def is_readable_item(item: Mapping[str, Any]) -> bool:
-    """Of a table: whether an item, plain or with DynamoDB's types, is of a format that this version knows."""
-    written = item.get(ITEM_FORMAT, READS)
-    return (written.get("N") == str(READS)) if isinstance(written, Mapping) else written == READS
+    """Of a table: whether an item, as plain values, is of a format that this version knows."""
+    return bool(item.get(ITEM_FORMAT, READS) == READS)

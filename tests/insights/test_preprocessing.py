@@ -40,6 +40,7 @@ def test_statistics_count_what_is_missing_and_describe_the_rest() -> None:
     described = feature_statistics(rows(1.0, math.nan, 3.0, 8.0))
     assert list(described) == list(FEATURE_NAMES)
     assert described["read_iops"] | {"p50": 3.0, "count": 3, "missing": 1, "mean": 4.0} == described["read_iops"]
+    assert described["read_iops"]["std"] == pytest.approx(math.sqrt(26 / 3))  # of 1, 3 and 8
     assert (described["read_iops"]["minimum"], described["read_iops"]["maximum"]) == (1.0, 8.0)
     assert described["efficiency_ratio"]["count"] == 0
     assert described["efficiency_ratio"]["mean"] is None

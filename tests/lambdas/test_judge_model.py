@@ -133,6 +133,16 @@ def test_the_handler_passes_the_gate_on(cloud: Any, event: Any, context: Any) ->
     assert "accuracy 0.500 < 0.900: failed" in adapter.handler({**asked, "gate": None}, context)["reasons"]
 
 
+def test_every_judgement_stands_in_the_functions_log(
+    cloud: Any, event: Any, context: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """People look there for why a model was refused, long after the history of its execution is gone."""
+    put_metrics(cloud, kind="risk", accuracy=0.5)
+    judgement = adapter.handler(event("judge_model"), context)
+    [told] = caplog.records
+    assert (told.getMessage(), vars(told)["kind"], vars(told)["judgement"]) == ("model judged", "risk", judgement)
+
+
 def test_the_lineage_on_the_package_is_what_the_registry_accepts(cloud: Any) -> None:
     put_metrics(cloud, kind="risk", accuracy=0.93)
     assert judged(cloud)["lineage"] == {
