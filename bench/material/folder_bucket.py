@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
@@ -26,8 +27,11 @@ class FolderBucket:
         if not path.is_file():
             raise ClientError({"Error": {"Code": "NoSuchKey", "Message": Key}}, "GetObject")
         first, size = _range(Range, path.stat().st_size)
-        file = path.open("rb")
-        file.seek(first)
+        file: BinaryIO = path.open("rb")
+        if Range:  # a reader of the body would go on to the file's end
+            with file:
+                file.seek(first)
+                file = BytesIO(file.read(size))
         return {"Body": StreamingBody(file, size), "ContentLength": size, "ETag": _etag(path)}
 
     def head_object(self, *, Key: str, **_: Any) -> dict[str, Any]:
