@@ -159,12 +159,7 @@ class TrainingFunctions(Construct):
                 self._listing("raw/*", "exports/*", "quarantine/*"),
                 self._objects(["s3:GetObject"], "raw/*", "exports/*"),
                 # Batches whose devices are brought together are replaced.
-                self._objects(
-                    ["s3:PutObject", "s3:DeleteObject"],
-                    "raw/*",
-                    "exports/*",
-                    unused={"s3:DeleteObject": "A device's rows came in one object; none were brought together."},
-                ),
+                self._objects(["s3:PutObject", "s3:DeleteObject"], "raw/*", "exports/*"),
                 self._objects(
                     ["s3:AbortMultipartUpload"],
                     "raw/*",

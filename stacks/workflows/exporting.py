@@ -251,10 +251,6 @@ def export_permissions(parts: ExportParts) -> list[Permission]:
             ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"],
             [parts.bucket.arn_for_objects("exports/*")],
             because=own_prefix,
-            unused_because={
-                "s3:PutObjectAcl": "DynamoDB names it among what an export needs; the laptop's sets no ACL.",
-                "s3:AbortMultipartUpload": "Takes back an export that failed half-way; none did.",
-            },
         ),
         allow(
             ["s3:GetObject"],
