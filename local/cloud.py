@@ -49,7 +49,7 @@ class LaptopCloud:
     """One laptop cloud and its state folder. `port=0` chooses a free port; otherwise a taken one is refused by name.
 
     Where they are not given, CLOUD_PORT and CLOUD_RECORD_CALLS=1 are read from the environment. `images` adds container
-    images to the app's own (local.settings.CloudSettings).
+    images to the app's own (local.settings.CloudSettings). `faults` is for tests (local.faults).
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class LaptopCloud:
         wait_scale: float = DEFAULT_WAIT_SCALE,
         record_calls: bool | None = None,
         images: Mapping[str, str] | None = None,
+        faults: bool = False,
     ) -> None:
         chosen = int(os.environ.get("CLOUD_PORT", DEFAULT_PORT)) if port is None else port
         self.settings = CloudSettings(
@@ -68,6 +69,7 @@ class LaptopCloud:
             wait_scale=wait_scale,
             record_calls=os.environ.get("CLOUD_RECORD_CALLS") == "1" if record_calls is None else record_calls,
             images=images or {},
+            faults=faults,
         )
         self._record = ProcessRecord(self.settings.state_dir / "processes.json")
 

@@ -60,6 +60,9 @@ TYPED_ERROR_REPLY = (
     '"stack": traceback.format_tb(e.__traceback__)[2:]}'
 )
 
+DIED = "Worker process died"
+"""MiniStack's words for what AWS calls Runtime.ExitError."""
+
 _failure: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("lambda_failure", default=None)
 
 
@@ -148,6 +151,9 @@ def _with_error_type(execute: Callable[..., dict[str, Any]]) -> Callable[..., di
         ask_for_logging(func.get("config") or func)
         answer = execute(func, event, request_id)
         failure = _failure.get()
+        if answer.get("error") and failure and failure.get("error") == DIED:
+            message = f"RequestId: {request_id} Error: Runtime exited with error: signal: killed"
+            answer["body"] = {"errorMessage": message, "errorType": "Runtime.ExitError"}
         if answer.get("error") and failure and failure.get("type"):
             answer["body"] = {
                 "errorMessage": failure["error"],

@@ -38,6 +38,7 @@ def register_everything(settings: CloudSettings) -> None:
         autoscaling,
         cloudformation,
         events,
+        faults,
         gateway,
         lambda_workers,
         monitoring,
@@ -60,6 +61,8 @@ def register_everything(settings: CloudSettings) -> None:
     events.register(settings.clock, recorder)
     cloudformation.register(settings)
     permissions.wrap_handlers()
+    if settings.faults:
+        faults.register(settings)
 
 
 async def serve(settings: CloudSettings) -> None:

@@ -29,6 +29,7 @@ class CloudSettings:
     """state_dir holds everything the cloud writes; parent_pid 0 means that nobody is watched.
 
     images adds container images to the app's own: end of the URI after a slash -> Python module or .py file.
+    faults lets tests bring them about (local.faults).
     """
 
     state_dir: Path
@@ -37,6 +38,7 @@ class CloudSettings:
     record_calls: bool = False
     parent_pid: int = 0
     images: Mapping[str, str] = field(default_factory=dict)
+    faults: bool = False
 
     @property
     def endpoint_url(self) -> str:
@@ -60,6 +62,7 @@ class CloudSettings:
             record_calls=environment["IOPS_CLOUD_RECORD_CALLS"] == "1",
             parent_pid=int(environment["IOPS_CLOUD_PARENT"]),
             images=json.loads(environment["IOPS_CLOUD_IMAGES"]),
+            faults=environment["IOPS_CLOUD_FAULTS"] == "1",
         )
 
 
@@ -115,6 +118,7 @@ def server_environment(settings: CloudSettings, *, base: Mapping[str, str] | Non
             "IOPS_CLOUD_RECORD_CALLS": "1" if settings.record_calls else "0",
             "IOPS_CLOUD_PARENT": str(settings.parent_pid),
             "IOPS_CLOUD_IMAGES": json.dumps(dict(settings.images)),
+            "IOPS_CLOUD_FAULTS": "1" if settings.faults else "0",
         }
     )
     return environment

@@ -1,0 +1,97 @@
+"""Calls to AWS: refused by their service's throttling, done with the answer lost or late, done twice, or with an object cut
+off on its way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from local.faults import functions
+from local.faults.book import Book, Fault
+from local.faults.tasks import TASK_HEADER
+
+Answer = tuple[int, dict[str, str], Any]
+Handler = Callable[..., Awaitable[Answer]]
+
+THROTTLING: Final = {
+    "dynamodb": (400, "ProvisionedThroughputExceededException"),
+    "s3": (503, "SlowDown"),
+    "lambda": (429, "TooManyRequestsException"),
+    "cloudformation": (400, "Throttling"),
+    "sns": (400, "Throttled"),
+}
+OTHERWISE_THROTTLED: Final = (400, "ThrottlingException")
+LOST: Final = (500, "InternalFailure")
+XML_SERVICES: Final = ("s3", "cloudformation", "sns")
+LATE_SECONDS: Final = 1.5
+"""Past the second that a task or function with the fault times_out is given."""
+
+
+def register(book: Book) -> None:
+    from ministack import app
+
+    for service, handler in app.SERVICE_HANDLERS.items():
+        app.SERVICE_HANDLERS[service] = with_faults(book, service, handler)
+
+
+def with_faults(book: Book, service: str, handler: Handler) -> Handler:
+    async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> Answer:
+        from ministack.core.iam_actions import extract_iam_action
+
+        if not functions.DOOMED and not book.armed():
+            return await handler(method, path, headers, body, query)
+        action = extract_iam_action(service, method, path, headers, body, query) or ""
+        caller = caller_of(headers, query)
+        text = f"{path} {body[:100_000].decode('utf-8', 'replace')}"
+        fault = book.take("call", action, caller=caller, holding=text)
+        answer = await _answer(fault, service, handler, (method, path, headers, body, query))
+        await functions.met_by(caller)
+        return answer
+
+    return handle
+
+
+async def _answer(fault: Fault | None, service: str, handler: Handler, request: tuple[Any, ...]) -> Answer:
+    if fault is None:
+        return await handler(*request)
+    if fault.what == "throttled":
+        return refusal(service, *THROTTLING.get(service, OTHERWISE_THROTTLED), "Rate exceeded")
+    if fault.what == "garbage":
+        method, path, headers, body, query = request
+        return await handler(method, path, _unchecked(headers), body[: len(body) // 2], query)
+    answer = await handler(*request)
+    if fault.what == "twice":
+        return await handler(*request)
+    if fault.what == "times_out":
+        await asyncio.sleep(LATE_SECONDS)
+        return answer
+    return refusal(service, *LOST, "the answer was lost on its way")
+
+
+def caller_of(headers: Mapping[str, str], query: Mapping[str, Any]) -> str:
+    """The session's ARN, which ends in a function's name, and the state where a workflow calls."""
+    from ministack.core.router import extract_access_key_id
+    from ministack.services import sts
+
+    session = sts._sessions.get(extract_access_key_id(headers, query)) or {}
+    return f"{session.get('Arn', '')} {headers.get(TASK_HEADER.lower(), '')}".strip()
+
+
+def _unchecked(headers: Mapping[str, str]) -> dict[str, str]:
+    """Without what would tell S3 that half of the object is missing."""
+    dropped = ("x-amz-checksum", "content-md5", "x-amz-sdk-checksum", "x-amz-trailer", "x-amz-decoded-content-length")
+    return {name: value for name, value in headers.items() if not name.lower().startswith(dropped)}
+
+
+def refusal(service: str, status: int, code: str, message: str) -> Answer:
+    """An error in the service's own protocol."""
+    if service in XML_SERVICES:
+        error = f"<Code>{code}</Code><Message>{message}</Message>"
+        text = f"<Error>{error}</Error>"
+        if service != "s3":
+            text = f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error></ErrorResponse>"
+        return status, {"Content-Type": "text/xml"}, text.encode()
+    told = json.dumps({"__type": code, "message": message, "Message": message})
+    return status, {"Content-Type": "application/x-amz-json-1.1", "x-amzn-errortype": code}, told.encode()
