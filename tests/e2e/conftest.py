@@ -43,6 +43,7 @@ def served(
         wait_scale=options.wait_scale,
         images=options.images,
         record_calls=options.record_calls,
+        faults=options.faults,
     )
     with cloud:
         context = ("stage=local", *options.context)
