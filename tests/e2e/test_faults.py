@@ -56,6 +56,10 @@ UNREACHED = frozenset(
 )  # fmt: skip
 
 
+REPLACES = frozenset({"DescribeReplaced", "DeleteReplacedConfig", "DeleteReplacedModel"})
+"""Tasks of a promotion that changes what is live."""
+
+
 def chosen(served: ServedModels) -> list[Cell]:
     places = places_of("PromoteModel", deployed(served, "PromoteModel"), folders(served))
     return pairwise(cells_of([place for place in places if place.task not in UNREACHED]))
@@ -66,18 +70,20 @@ def test_a_promotion_that_meets_a_fault_is_repeated_to_the_state_of_a_clean_one(
     for package in packages:
         served.make_live("risk", package)
     clean, lost = Remains.of(served), []
-    for number, cell in enumerate(chosen(served)):
-        package = packages[number % 2]
+    live = packages[-1]
+    for cell in chosen(served):
+        # To what is live already the stack has no update, which makes most cells quick; the others replace a model.
+        package = next(each for each in packages if each != live) if cell.place.task in REPLACES else live
         book.arm(cell.faults())
         met = served.promote("risk", package)
         book.arm([])
         struck = sum(book.struck(fault.id) for fault in cell.faults())
         again = served.promote("risk", package)
         after = Remains.of(served)
-        is_live = served.live_package("risk") == package
+        live = served.live_package("risk")
         print(
             cell.id, met.status, met.error, met.cause[:160], "failed tasks", tried_again(served, met, cell.place.task)
         )
-        if not struck or again.status != "SUCCEEDED" or after != clean or not is_live:
+        if not struck or again.status != "SUCCEEDED" or after != clean or live != package:
             lost.append((cell.id, struck, again.status, again.cause, after))
     assert lost == [], clean
