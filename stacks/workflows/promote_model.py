@@ -24,7 +24,7 @@ from stacks.workflows.machine import workflow_machine
 from stacks.workflows.nested_promotion import PROMOTE_MODEL, end_experiment, nested_execution_permissions
 from stacks.workflows.promotion_record import PREFIX, PromotionRecord
 from stacks.workflows.replaced import RemoveReplaced
-from stacks.workflows.stack_update import describe_stack, update_permissions, update_stack
+from stacks.workflows.stack_update import describe_stack, request_token, update_permissions, update_stack
 from stacks.workflows.steps import CAUGHT, Failures, choice, expression, invoke, task, when
 
 Json = Any
@@ -99,9 +99,31 @@ class PromoteModel(Construct):
         refused = choice(self, "WhyWasUpdateRefused")
         refused.when(when("$contains($caught.cause, '_IN_PROGRESS')"), busy)
         refused.when(when("$contains($caught.cause, 'No updates are to be performed')"), self._updated)
+        # Throttling and refusals have one error name; what was throttled has not begun.
+        refused.when(when("$contains($caught.cause, 'Rate exceeded')"), busy)
+        refused.when(when(_UNANSWERED), self._find_update(busy))
         refused.otherwise(self._failures.entry)
-        update.add_catch(refused, errors=["States.ALL"], assign={"caught": expression(CAUGHT), "update_started": False})
+        update.add_catch(
+            refused,
+            errors=["States.ALL"],
+            assign={
+                "caught": expression(CAUGHT),
+                "update_started": False,
+                "update_token": expression(request_token("p")),
+                "updated_since": expression("$states.context.State.EnteredTime"),
+            },
+        )
         return status
+
+    def _find_update(self, busy: sfn.Wait) -> sfn.CustomState:
+        """Whether an update whose answer was lost has begun: it is then followed, or else asked for again."""
+        asked = describe_stack(self, "DescribeStackUnanswered")
+        self._failures.catch(asked)
+        begun = sfn.Pass.jsonata(self, "UpdateHasBegun", assign={"update_started": True})
+        before = "($plan.previous_endpoint_config ? $plan.previous_endpoint_config : '')"
+        changes = f"$contains($states.input.status, 'IN_PROGRESS') or $states.input.endpoint_config != {before}"
+        asked.next(choice(self, "HasUpdateBegun").when(when(changes), begun.next(self._updated)).otherwise(busy))
+        return asked
 
     def _end_experiment(self) -> sfn.CustomState:
         """By an execution of its own, with a record of its own. Then the challenger is promoted as any other model."""
@@ -319,6 +341,7 @@ _UNTIL_KNOWN: Json = {
     "unrecorded": "",
     "rest": None,
 }
+_UNANSWERED = "$caught.error = 'States.Timeout' or $contains($caught.cause, 'Status Code: 5')"
 _BEFORE = "($exists($plan.previous_package) ? $plan.previous_package : null)"
 _LIVE_AS_BEFORE = "' Live is ' & ($plan.previous_package ? $plan.previous_package : 'no model') & ', as before.'"
 _OTHER_CONFIGURATION = """'the endpoint is ' & $states.input.status & ' with configuration ' & $live_config

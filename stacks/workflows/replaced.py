@@ -73,19 +73,22 @@ class RemoveReplaced(Construct):
             "aws-sdk:sagemaker:describeEndpointConfig",
             {"EndpointConfigName": expression("$states.input")},
             timeout=cdk.Duration.minutes(1),
-            output=expression(
-                """{'endpoint_config': $states.result.EndpointConfigName,
-                'models': [$states.result.ProductionVariants.ModelName,
-                $states.result.ShadowProductionVariants.ModelName][$not($ in $in_use.models)]}"""
-            ),
+            output={},
+            assign={
+                "replaced": expression(
+                    """{'endpoint_config': $states.result.EndpointConfigName,
+                    'models': [$states.result.ProductionVariants.ModelName,
+                    $states.result.ShadowProductionVariants.ModelName][$not($ in $in_use.models)]}"""
+                )
+            },
         )
         delete = task(
             self,
             f"DeleteReplacedConfig{suffix}",
             "aws-sdk:sagemaker:deleteEndpointConfig",
-            {"EndpointConfigName": expression("$states.input.endpoint_config")},
+            {"EndpointConfigName": expression("$replaced.endpoint_config")},
             timeout=cdk.Duration.minutes(1),
-            output=expression("$states.input"),
+            output={},
         )
         models = self._delete_models()
         left = sfn.Pass.jsonata(
@@ -93,7 +96,13 @@ class RemoveReplaced(Construct):
             f"LeftBehind{suffix}",
             outputs=expression("{'left': $states.context.Map.Item.Value, 'cause': $states.input.Cause}"),
         )
-        for state in (describe, delete, models):
+        # Deleted by a request whose answer was lost: its models are still there.
+        gone = choice(self, f"IsConfigGone{suffix}")
+        gone.when(when("$contains($states.input.Cause, 'Could not find endpoint configuration')"), models).otherwise(
+            left
+        )
+        delete.add_catch(gone, errors=["States.ALL"])
+        for state in (describe, models):
             state.add_catch(left, errors=["States.ALL"])
         describe.next(delete).next(models)
         return describe
@@ -123,8 +132,8 @@ class RemoveReplaced(Construct):
         models = sfn.Map.jsonata(
             self,
             f"DeleteReplacedModels{self._suffix}",
-            items=sfn.ProvideItems.jsonata(expression("[$states.input.models]")),
+            items=sfn.ProvideItems.jsonata(expression("[$replaced.models]")),
             max_concurrency=1,
-            outputs=expression("{'endpoint_config': $states.input.endpoint_config, 'models': [$states.input.models]}"),
+            outputs=expression("{'endpoint_config': $replaced.endpoint_config, 'models': [$replaced.models]}"),
         )
         return models.item_processor(delete)

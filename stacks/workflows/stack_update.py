@@ -11,7 +11,7 @@ from stacks.workflows.steps import CALL_RETRY, expression, task
 
 def update_stack(scope: Construct, name: str, parameters: str, *, initial: str, role_arn: str) -> sfn.CustomState:
     """UpdateStack with the previous template, as a role that can touch this endpoint's resources only."""
-    request_token = f"'{initial}-' & $states.context.Execution.Name & '-' & $states.context.State.RetryCount"
+    token = request_token(initial)
     return task(
         scope,
         name,
@@ -21,7 +21,7 @@ def update_stack(scope: Construct, name: str, parameters: str, *, initial: str, 
             "UsePreviousTemplate": True,
             "Parameters": expression(parameters),
             "RoleARN": role_arn,
-            "ClientRequestToken": expression(request_token),
+            "ClientRequestToken": expression(token),
         },
         timeout=cdk.Duration.minutes(1),
         # Refusals ("No updates ...", "... IN_PROGRESS ...") bear the same error name as throttling and are
@@ -30,10 +30,15 @@ def update_stack(scope: Construct, name: str, parameters: str, *, initial: str, 
         output={},
         assign={
             "update_started": True,
-            "update_token": expression(request_token),
+            "update_token": expression(token),
             "updated_since": expression("$states.context.State.EnteredTime"),
         },
     )
+
+
+def request_token(initial: str) -> str:
+    """What CloudFormation's events name an update by, in the state that asks for it."""
+    return f"'{initial}-' & $states.context.Execution.Name & '-' & $states.context.State.RetryCount"
 
 
 def describe_stack(scope: Construct, name: str) -> sfn.CustomState:

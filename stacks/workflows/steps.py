@@ -50,9 +50,10 @@ SAGEMAKER_RETRY: Json = {
     "MaxAttempts": 3,
     "JitterStrategy": "FULL",
 }
-# 2, 4, 8 s: 14 s of throttling of a small call.
+# 2, 4, 8 s: 14 s of throttling of a small call. One that does not answer in its time limit is asked again as well: each
+# of them may be repeated.
 CALL_RETRY: Json = {
-    "ErrorEquals": ["States.TaskFailed"],
+    "ErrorEquals": ["States.TaskFailed", "States.Timeout"],
     "IntervalSeconds": 2,
     "BackoffRate": 2,
     "MaxAttempts": 3,
