@@ -17,7 +17,7 @@ CDK = $(JSII_NODE) node_modules/aws-cdk/bin/cdk --no-notices --no-version-report
 REQUIREMENTS := requirements.txt constraints.txt training_container/requirements.txt lambdas/requirements.txt
 LOCKS := requirements.lock training_container/requirements.lock
 
-.PHONY: help setup run up rollback restore test lint format synth openapi cost plan bench fuzz mutation upgrade-test lock audit licences clean
+.PHONY: help setup run up rollback restore test lint format synth openapi cost plan bench fuzz mutation faults upgrade-test lock audit licences clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -99,6 +99,10 @@ mutation: setup ## how many small faults in the domain and the gate do the tests
 
 upgrade-test: setup ## an earlier version deployed and used, then this one over it: FROM=git-ref (3d844ae)
 	FROM=$(or $(FROM),3d844ae) $(PY) -m pytest tests/upgrade/deployed_upgrade.py -n 0
+
+faults: setup ## every task of the workflows against every fault: a line a cell, which build/faults.json keeps
+	@mkdir -p build && rm -f build/faults.json
+	FAULTS=all $(PY) -m pytest -s -n 0 tests/e2e/test_faults.py
 
 clean: ## stop a laptop cloud that still runs, then remove everything that was built
 	@if [ -x $(PY) ]; then $(PY) -m local down; fi

@@ -11,10 +11,15 @@ from local.faults.book import Fault, What
 
 FUNCTION_FAULTS: Final[tuple[What, ...]] = ("throttled", "times_out", "crashes", "garbage", "twice")
 CALL_FAULTS: Final[tuple[What, ...]] = ("throttled", "times_out", "crashes", "twice")
-ACTIONS: Final = {
-    "cloudformation": {"describeStacks": "DescribeStacks", "updateStack": "UpdateStack"},
-    "states": {"startExecution": "StartExecution"},
+JOB_FAULTS: Final[tuple[What, ...]] = ("throttled", "times_out", "crashes", "disk_full")
+JOBS: Final = {
+    "Generate": "generate",
+    "Engineer": "engineer",
+    "Merge": "merge",
+    "Tune": "train",
+    "Evaluate": "evaluate",
 }
+"""What a job's container is told first, by how its task's name begins."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +30,17 @@ class Place:
     task: str
     function: str = ""
     action: str = ""
+    job: str = ""
+
+    @property
+    def faults(self) -> tuple[What, ...]:
+        """Those that apply."""
+        return JOB_FAULTS if self.job else FUNCTION_FAULTS if self.function else CALL_FAULTS
 
     @property
     def group(self) -> str:
+        if self.job:
+            return "job"
         return "function" if self.function else self.action.partition(":")[0]
 
 
@@ -45,6 +58,8 @@ class Cell:
         place, name = self.place, f"{self.id}-call"
         if place.function:
             return [Fault(id=self.id, where="function", name=place.function, what=self.what)]
+        if place.job and self.what != "throttled":
+            return [Fault(id=self.id, where="job", name=place.job, what=self.what)]
         call = Fault(id=name, where="call", name=place.action, what=self.what, caller=place.task)
         if self.what != "times_out":
             return [call]
@@ -71,16 +86,14 @@ def _place(machine: str, name: str, state: Mapping[str, Any], folders: Mapping[s
         return Place(machine=machine, task=name, function=folders[state["Arguments"]["FunctionName"]])
     service, action = resource.removeprefix("aws-sdk:").split(":")
     service = {"sfn": "states"}.get(service, service)
-    return Place(machine=machine, task=name, action=f"{service}:{action[0].upper()}{action[1:]}")
+    is_job = resource.startswith("sagemaker:create")
+    job = next(job for verb, job in JOBS.items() if name.startswith(verb)) if is_job else ""
+    return Place(machine=machine, task=name, action=f"{service}:{action[0].upper()}{action[1:]}", job=job)
 
 
 def cells_of(places: Sequence[Place]) -> list[Cell]:
     """All that apply."""
-    return [
-        Cell(place=place, what=what)
-        for place in places
-        for what in (FUNCTION_FAULTS if place.function else CALL_FAULTS)
-    ]
+    return [Cell(place=place, what=what) for place in places for what in place.faults]
 
 
 def pairwise(cells: Sequence[Cell]) -> list[Cell]:
