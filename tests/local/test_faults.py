@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from local.faults.book import Book, Fault
+from local.faults.front_door import refusal
+from tests.faults.cells import cells_of, pairwise, places_of
+
+
+def test_a_fault_strikes_where_it_is_meant_to_after_what_it_lets_pass_and_as_often_as_asked(tmp_path: Path):
+    book = Book(tmp_path)
+    book.arm(
+        [Fault(id="slow", where="call", name="s3:PutObject", what="throttled", caller="KeepSplits", skip=1, times=2)]
+    )
+
+    elsewhere = book.take("call", "s3:PutObject", caller="RecordPromotion")
+    met = [book.take("call", "s3:PutObject", caller="a-role KeepSplits") is not None for _ in range(4)]
+
+    assert elsewhere is None
+    assert met == [False, True, True, False]
+    assert book.struck("slow") == 2
+
+
+def test_nothing_strikes_when_nothing_is_armed(tmp_path: Path):
+    assert Book(tmp_path).take("function", "prepare_run") is None
+
+
+def test_a_refusal_speaks_its_services_protocol():
+    assert refusal("s3", 503, "SlowDown", "slow")[2] == b"<Error><Code>SlowDown</Code><Message>slow</Message></Error>"
+    assert refusal("dynamodb", 400, "Busy", "slow")[1]["x-amzn-errortype"] == "Busy"
+
+
+def test_the_chosen_cells_meet_every_task_of_a_definition_and_every_fault_of_its_group():
+    call = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:putObject"}
+    job = {"Type": "Task", "Resource": "arn:aws:states:::sagemaker:createProcessingJob.sync"}
+    invoke = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Arguments": {"FunctionName": "arn:f"}}
+    inner = {"States": {"EngineerFeatures": job, "Wait": {"Type": "Wait"}}}
+    definition = {"States": {"Keep": call, "Each": {"Type": "Map", "ItemProcessor": inner}, "Judge": invoke}}
+
+    places = places_of("Machine", definition, {"arn:f": "judge_model"})
+    chosen = [(cell.place.task, cell.what) for cell in pairwise(cells_of(places))]
+
+    assert [(place.task, place.action, place.job, place.function) for place in places] == [
+        ("Keep", "s3:PutObject", "", ""),
+        ("EngineerFeatures", "sagemaker:CreateProcessingJob", "engineer", ""),
+        ("Judge", "", "", "judge_model"),
+    ]
+    assert sorted(chosen) == [
+        *(("EngineerFeatures", what) for what in ("crashes", "disk_full", "throttled", "times_out")),
+        *(("Judge", what) for what in ("crashes", "garbage", "throttled", "times_out", "twice")),
+        *(("Keep", what) for what in ("crashes", "throttled", "times_out", "twice")),
+    ]
