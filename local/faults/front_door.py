@@ -71,12 +71,12 @@ async def _answer(fault: Fault | None, service: str, handler: Handler, request: 
 
 
 def caller_of(headers: Mapping[str, str], query: Mapping[str, Any]) -> str:
-    """The session's ARN, which ends in a function's name, and the state where a workflow calls."""
+    """The session's ARN, which ends in a function's name, and the state where a workflow calls; a space after each."""
     from ministack.core.router import extract_access_key_id
     from ministack.services import sts
 
     session = sts._sessions.get(extract_access_key_id(headers, query)) or {}
-    return f"{session.get('Arn', '')} {headers.get(TASK_HEADER.lower(), '')}".strip()
+    return f"{session.get('Arn', '')} {headers.get(TASK_HEADER.lower(), '')} "
 
 
 def _unchecked(headers: Mapping[str, str]) -> dict[str, str]:

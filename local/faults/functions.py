@@ -95,7 +95,7 @@ def _doomed(worker: Any, fault: Fault, invoke: Callable[[], dict[str, Any]]) -> 
 
 async def met_by(caller: str) -> None:
     """After a call was done: the end of the doomed function that made it, before it learns the answer."""
-    doomed = DOOMED.get(caller.rpartition("/")[2])
+    doomed = DOOMED.get(caller.partition(" ")[0].rpartition("/")[2])
     if doomed is None:
         return
     doomed.calls += 1

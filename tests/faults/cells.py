@@ -60,7 +60,7 @@ class Cell:
             return [Fault(id=self.id, where="function", name=place.function, what=self.what)]
         if place.job and self.what != "throttled":
             return [Fault(id=self.id, where="job", name=place.job, what=self.what)]
-        call = Fault(id=name, where="call", name=place.action, what=self.what, caller=place.task)
+        call = Fault(id=name, where="call", name=place.action, what=self.what, caller=f" {place.task} ")
         if self.what != "times_out":
             return [call]
         return [Fault(id=self.id, where="task", name=place.task, what="times_out"), call]
