@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -11,6 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 LOOK_SECONDS = 0.05
+# A process inherits the high-water mark of whoever starts it (exec(2) keeps ru_maxrss), so that somebody small does.
+_STARTER = """
+import json, os, sys
+pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+with open(sys.argv[1], "w") as told:
+    json.dump([usage.ru_maxrss, usage.ru_utime + usage.ru_stime], told)
+code = os.waitstatus_to_exitcode(status)
+sys.exit(code if code >= 0 else 128 - code)
+"""
 _KIB_PER_MB = 1e6 / 1024
 
 
@@ -31,34 +44,39 @@ def measure(command: Sequence[str], *, log: Path, environment: Mapping[str, str]
     """Runs it to its end. Peak: the kernel's high-water mark of resident memory (VmHWM) of each process, summed over
     those that live at once; what they share is counted for each, so a tree's peak is a bound from above. A process's
     own mark is never missed (wait4); the looks in between only tell who lived beside whom."""
-    with log.open("ab") as output:
+    with log.open("ab") as output, tempfile.NamedTemporaryFile("r") as told:
         started = time.perf_counter()
         process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})}
+            [sys.executable, "-I", "-S", "-c", _STARTER, told.name, *command],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
         )
         tree = _Tree(process.pid)
         watcher = threading.Thread(target=tree.watch, daemon=True)
         watcher.start()
-        _, status, usage = os.wait4(process.pid, 0)
+        code = process.wait()
         seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-    tree.ended.set()
-    watcher.join()
-    if process.returncode != 0:
-        raise CommandFailed(f"{' '.join(command)} ended with {process.returncode}: {log.read_text()[-2000:]}")
-    peak_mb = max(tree.peak_kib, usage.ru_maxrss) / _KIB_PER_MB
-    return Measured(round(seconds, 3), round(usage.ru_utime + usage.ru_stime, 3), round(peak_mb, 1))
+        tree.ended.set()
+        watcher.join()
+        if code != 0:
+            raise CommandFailed(f"{' '.join(command)} ended with {code}: {log.read_text()[-2000:]}")
+        own_kib, cpu_seconds = json.load(told)
+    peak_mb = max(tree.peak_kib, own_kib) / _KIB_PER_MB
+    return Measured(round(seconds, 3), round(cpu_seconds, 3), round(peak_mb, 1))
 
 
 @dataclass
 class _Tree:
     root: int
+    """The starter, which does not count."""
     peak_kib: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
 
     def watch(self) -> None:
         while not self.ended.wait(LOOK_SECONDS):
-            self.peak_kib = max(self.peak_kib, sum(map(high_water_kib, descendants(self.root))))
+            below = descendants(self.root)[1:]
+            self.peak_kib = max(self.peak_kib, sum(map(high_water_kib, below)))
 
 
 def descendants(pid: int) -> list[int]:
