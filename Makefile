@@ -102,7 +102,7 @@ upgrade-test: setup ## an earlier version deployed and used, then this one over 
 
 faults: setup ## every task of the workflows against every fault: a line a cell, which build/faults.json keeps
 	@mkdir -p build && rm -f build/faults.json
-	FAULTS=all $(PY) -m pytest -s -n 0 tests/e2e/test_faults.py
+	FAULTS=$(or $(FAULTS),all) $(PY) -m pytest -s -n 0 tests/e2e/fault_matrix.py
 
 clean: ## stop a laptop cloud that still runs, then remove everything that was built
 	@if [ -x $(PY) ]; then $(PY) -m local down; fi

@@ -1,5 +1,5 @@
 """Cells of the fault matrix on one deployment: each says what the user sees, and that the next run ends as a clean one.
-`make faults` runs all of them (FAULTS=all), `make test` those chosen pairwise."""
+`make faults` runs all of them (FAULTS=all), with FAULTS=pairwise those chosen so."""
 
 from __future__ import annotations
 
