@@ -1,5 +1,6 @@
 import math
 import re
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -229,6 +230,6 @@ def test_a_value_is_shown_whole_up_to_its_limit_and_cut_beyond() -> None:
     assert shown("abcdef", 7) == "'abc..."
     assert shown(10**5000) == "a int too long to show"
     nested: list[object] = []
-    for _ in range(5000):
+    for _ in range(2 * sys.getrecursionlimit()):
         nested = [nested]
     assert shown(nested) == "a list too deep to show"
