@@ -19,6 +19,7 @@ from local.sagemaker.store import Record, now
 
 logger = logging.getLogger("iops.sagemaker")
 FAILURE_CHARACTERS = 1024
+STOPPED = 143  # 128 + SIGTERM: the instances that were stopped after the one that failed
 Ending = Literal["ended", "stopped", "max_runtime"]
 
 
@@ -98,7 +99,8 @@ class Execution:
             control.wake.clear()
 
     def _raise_failure(self) -> None:
-        """Of several, an instance that says why, the first to end before the others: one that was killed says nothing."""
+        """Of several that were not stopped after it, one that says why, the first to end before the others: one that was
+        killed says nothing."""
         ended = [instance for instance in (self.failed, *self.instances) if instance and instance.container]
         failed = [
             (failure_text(instance.root), instance.container.exit_code)
@@ -106,7 +108,8 @@ class Execution:
             if instance.container and instance.container.exit_code
         ]
         if failed:
-            text, code = next((found for found in failed if found[0]), failed[0])
+            by_themselves = [found for found in failed if found[1] != STOPPED] or failed
+            text, code = next((found for found in by_themselves if found[0]), by_themselves[0])
             raise JobFailed(f"AlgorithmError: {text}, exit code: {code}")
 
 

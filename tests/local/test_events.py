@@ -73,7 +73,7 @@ def test_what_cannot_be_delivered_waits_in_the_targets_queue(
 
     patiently(ear.heard)
     assert [event["detail"] for event in ear.heard()] == [{"word": "yes"}]
-    assert metrics.total("AWS/Events", "InvocationsSentToDlq", RuleName="to-the-deaf") == 1
+    assert patiently(lambda: metrics.total("AWS/Events", "InvocationsSentToDlq", RuleName="to-the-deaf") == 1)
 
 
 def test_a_topic_hears_of_an_event_in_the_words_of_its_transformer_where_its_policy_lets_the_rule_in(
