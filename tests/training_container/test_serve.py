@@ -139,7 +139,7 @@ ROTATED = ",".join((*FEATURE_NAMES[1:], FEATURE_NAMES[0]))
         (ROW + ",1", "text/csv", 400, "26 columns"),
         (ROW[:-2], "text/csv", 400, "24 columns"),
         (f"{ROTATED}\n{ROW}", "text/csv", 400, "column 1 is write_iops; it must be read_iops"),
-        (f"{HEADER.replace('queue_depth', 'queue')}\n{ROW}", "text/csv", 400, "missing queue_depth; unknown queue"),
+        (f"{HEADER.replace('queue_depth', 'queue')}\n{ROW}", "text/csv", 400, "missing queue_depth; unknown 'queue'"),
         (HEADER, "text/csv", 400, "no row"),
         ("", "text/csv", 400, "no row"),
         ("nan," + ROW[2:], "text/csv", 400, "read_iops is 'nan'"),
