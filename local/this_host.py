@@ -23,7 +23,7 @@ from local import disk_load
 INTERVAL_SECONDS: Final = 1
 MARGIN_SECONDS: Final = 10
 """How much longer load and agent would go on by themselves: they are ended, unless whoever should do it was killed."""
-END_SECONDS: Final = 60
+END_SECONDS: Final = 180
 SYS_DEV_BLOCK: Final = Path("/sys/dev/block")
 Say = Callable[[str], None]
 

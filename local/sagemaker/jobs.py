@@ -19,6 +19,7 @@ from local.sagemaker.store import Record, now
 
 logger = logging.getLogger("iops.sagemaker")
 FAILURE_CHARACTERS = 1024
+LAST_WORDS_SECONDS = 5.0
 STOPPED = 143  # 128 + SIGTERM: the instances that were stopped after the one that failed
 Ending = Literal["ended", "stopped", "max_runtime"]
 
@@ -93,6 +94,8 @@ class Execution:
                 self.ending = "max_runtime"
             self.failed = next((one for one in self.instances if one.container and one.container.exit_code), None)
             if self.failed or self.ending != "ended":
+                if self.failed:
+                    wait_together(containers, LAST_WORDS_SECONDS)
                 stop_together(containers, self.service.settings.job_stop_grace_seconds)
                 return
             control.wake.wait(deadline - time.monotonic())
@@ -111,6 +114,13 @@ class Execution:
             by_themselves = [found for found in failed if found[1] != STOPPED] or failed
             text, code = next((found for found in by_themselves if found[0]), by_themselves[0])
             raise JobFailed(f"AlgorithmError: {text}, exit code: {code}")
+
+
+def wait_together(containers: Sequence[Container], seconds: float) -> None:
+    """Those that notice by themselves that another has failed may say so."""
+    deadline = time.monotonic() + seconds
+    for container in containers:
+        container.wait(max(0.0, deadline - time.monotonic()))
 
 
 def stop_together(containers: Sequence[Container], grace_seconds: float) -> None:
