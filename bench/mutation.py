@@ -34,7 +34,11 @@ CPU_SECONDS: Final = 120.0  # beyond what the tests of the clean module take
 WHOLE: Final = ("insights.gate", "lambdas.judge_model.judge_model")
 _FEATURES: Final = ("tests/insights/test_features.py",)
 _LABELS: Final = ("tests/insights/test_labels.py",)
-_FLEET: Final = ("tests/insights/test_generator.py", "tests/insights/test_oracle.py")
+_FLEET: Final = (
+    "tests/insights/test_default_fleet.py",
+    "tests/insights/test_generator.py",
+    "tests/insights/test_oracle.py",
+)
 _JUDGE: Final = ("tests/lambdas/test_judge_model.py",)
 # Tests besides the mirror; how the kernels that a module is part of are run.
 TESTS: Final[Mapping[str, tuple[Sequence[str], Kernels]]] = {
@@ -50,7 +54,7 @@ TESTS: Final[Mapping[str, tuple[Sequence[str], Kernels]]] = {
     "insights.formats": (("tests/upgrade/test_newer_formats.py",), "kept"),
     "insights.label_rule": (_LABELS, "interpreted"),
     "insights.labels": (_LABELS, "interpreted"),
-    "insights.oracle": (("tests/insights/test_oracle.py",), "compiled anew"),
+    "insights.oracle": (("tests/insights/test_default_fleet.py", "tests/insights/test_oracle.py"), "compiled anew"),
     "insights.schema": (("tests/insights/test_schema.py", "tests/insights/test_files.py"), "kept"),
     "lambdas.judge_model.handler": (_JUDGE, "kept"),
     "lambdas.judge_model.judge_model": (_JUDGE, "kept"),
