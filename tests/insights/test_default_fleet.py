@@ -65,7 +65,7 @@ def test_clocks_of_a_realistic_collector_are_off_by_no_more_than_it_says(made: t
     name, cohort = made
     off = (cohort.columns.time_seconds + 150) % 300 - 150
     assert np.abs(off).max() <= (0 if name == "good" else 2 + 75)
-    assert (np.abs(off).max() > 1) is (name == "realistic")
+    assert bool(np.abs(off).max() > 1) == (name == "realistic")
 
 
 @pytest.mark.parametrize(("records", "seed", "futures"), [(0, 7, 0), (1, -1, 0), (1, 7, -1)])
