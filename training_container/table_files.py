@@ -16,7 +16,6 @@ from insights.feature_table import FEATURE_NAMES
 from training_container.errors import UnusableInput
 
 TABLE_NAMES: Final = {"train": "train", "validation": "val", "calibration": "calibration", "test": "test"}
-TABLE_FORMATS: Final = ("csv", "parquet", "none")
 HEADER: Final = ("device_id", "timestamp", *FEATURE_NAMES, "risk_level", "performance_score", "label_source")
 ROWS_FORMATTED: Final = 10_000  # rows that stand in memory as text
 

@@ -6,6 +6,7 @@ import importlib.abc
 import importlib.machinery
 import os
 import resource
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -59,12 +60,14 @@ class _Synthesised:
         conftest = sys.modules.get("tests.conftest")
         if conftest is None or not made:
             return
-        conftest._synthesised = lambda folder, context: conftest.Assembly(*made[tuple(sorted(context.items()))])  # type: ignore[attr-defined]
+        conftest._synthesise = lambda folder, context: shutil.copytree(  # type: ignore[attr-defined]
+            made[tuple(sorted(context.items()))], folder, dirs_exist_ok=True
+        )
 
 
-def keep_assembly(assembly: Any, **context: str) -> None:
+def keep_assembly(folder: Path, **context: str) -> None:
     """What `synthesise` shall give to every later trial."""
-    globals().setdefault("_assemblies", {})[tuple(sorted(context.items()))] = assembly
+    globals().setdefault("_assemblies", {})[tuple(sorted(context.items()))] = folder
 
 
 class Outcome(NamedTuple):

@@ -27,14 +27,11 @@ from lambdas.prepare_run.rates import Rates
 from stacks.costs.load import HOURS_PER_MONTH
 from stacks.costs.prices import PriceTable, instance_hour
 from stacks.settings import Settings
+from stacks.workflows.exporting import MOST_PARTS_AT_ONCE
 
 # Limits as deployed (stacks/training_functions.py, stacks/workflows/) and AWS's own, by the page that names each.
 LAMBDA_SECONDS = 840  # "Lambda quotas": 15 minutes, less a margin
 EXPORT_GIB, MANIFEST_GIB = 2.0, 2.94
-LAMBDA_CONCURRENCY = 1000  # an account's default; new accounts have less
-INLINE_MAP = (
-    40  # "Using Map state in Inline mode": at once; the history of all of them is the execution's (25,000 events)
-)
 FEATURES_SECONDS, TRIAL_SECONDS, TUNING_SECONDS, EVALUATION_SECONDS = 4 * 3600, 3600, 24 * 3600, 3600
 WORKFLOW_SECONDS = 40 * 3600
 STARTING_SECONDS = 150  # assumed: a job's instance and image, before it works and is billed for some of it
@@ -117,10 +114,10 @@ class RunModel:
         segments = self.export.segments
         rate = self.rates.steps["export"]
         each = rate.seconds(self.rows / segments)
-        working = each * math.ceil(segments / LAMBDA_CONCURRENCY)
+        working = each * math.ceil(segments / MOST_PARTS_AT_ONCE)
         gigabytes = self.rows * self._item_bytes / _GB
         functions = segments * (
-            each * EXPORT_GIB * self._usd("lambda_arm_gb_second") + 4 * self._usd("state_transition")
+            each * EXPORT_GIB * self._usd("lambda_arm_gb_second") + STATES_PER_SEGMENT * self._usd("state_transition")
         )
         if self.export.method == "scan":
             seconds = max(working, scan_seconds(self.rows, self.rates))
@@ -147,8 +144,8 @@ class RunModel:
                 f"the table's first {INITIAL_READ_UNITS:,} read units a second bound the scan, not the functions; "
                 "throttling is waited out"
             )
-        if segments > INLINE_MAP:
-            yield f"{segments} segments, above an inline Map's {INLINE_MAP} at once: a Distributed Map runs them"
+        if segments > MOST_PARTS_AT_ONCE:
+            yield f"{segments} segments, {MOST_PARTS_AT_ONCE} at once: about what the table's quota of read units feeds"
         if segments == MOST_SEGMENTS and each > LAMBDA_SECONDS:
             yield f"{MOST_SEGMENTS} segments are the most: each is handed on {each / LAMBDA_SECONDS:.0f} times"
 
@@ -165,7 +162,7 @@ class RunModel:
         usd = seconds * MANIFEST_GIB * self._usd("lambda_arm_gb_second")
         peak = rate.peak_mb(self.rows)
         if peak > MANIFEST_GIB * _GIB_MB:
-            limits.append(f"not feasible: it would hold {peak:,.0f} MB, and the function has 1 GiB")
+            limits.append(f"not feasible: it would hold {peak:,.0f} MB, and the function has {MANIFEST_GIB:.1f} GiB")
         return Step(name="manifest", machines="1 Lambda", seconds=seconds, usd=usd, peak_mb=peak, limits=tuple(limits))
 
     def _features(self) -> Step:

@@ -13,7 +13,6 @@ from lambdas.write_manifest.parts import READERS, Export, IncompleteExport, Stor
 
 # Amazon S3 multipart upload limits: a part is from 5 MiB (the last may be smaller) to 5 GiB, an upload has 10,000.
 SMALLEST_PART = 5 * 1024 * 1024
-MOST_PARTS = 10_000
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from local.sagemaker.containers import Container, Start
 from local.sagemaker.errors import JobFailed, SageMakerError, resource_in_use, validation
 from local.sagemaker.logs import LogTail
 from local.sagemaker.service import Service
-from local.sagemaker.store import Record, now
+from local.sagemaker.store import Record
 
 logger = logging.getLogger("iops.sagemaker")
 FAILURE_CHARACTERS = 1024
@@ -197,11 +197,3 @@ def reason_of(error: BaseException) -> str:
         return f"ClientError: {error}"
     logger.error("a job failed by the laptop cloud's own fault", exc_info=error)
     return f"InternalServerError: {type(error).__name__}: {error}. See the laptop cloud's log."
-
-
-def seconds_between(body: dict[str, Any], start: str, end: str) -> int:
-    return round((body[end] - body[start]).total_seconds()) if start in body else 0
-
-
-def finish_times(body: dict[str, Any], end: str) -> None:
-    body[end] = now()

@@ -15,9 +15,7 @@ Json = Any
 
 # Above, what people read (features.csv and a table a split) is left out: 3 GB and most of the time at 10 million rows.
 MOST_ROWS_OF_TABLES = 2_000_000
-# What the table's insights lie in is known to the manifest; files in S3 have none, so that no instance knows what the
-# others hold.
-INSTANCES = """($run.source.kind != 's3' and $exists($plan.processing_instances) ? $plan.processing_instances : 1)"""
+INSTANCES = "$plan.processing_instances"
 _SHARDS = "'s3://' & $run.bucket & '/features/shards/' & $run.run_id & '/'"
 _FEATURES = "'s3://' & $run.bucket & '/' & $run.features_prefix"
 _RAW = "'s3://' & $run.bucket & '/' & $run.raw_prefix"
@@ -67,7 +65,7 @@ class Engineering:
             output_name="features",
             output_uri=expression(f"{INSTANCES} > 1 ? {_SHARDS} : {_FEATURES}"),
             max_runtime_seconds=4 * 3600,
-            cluster=planned_cluster(self._defaults, expression(INSTANCES)),
+            cluster=planned_cluster(expression(INSTANCES)),
         )
         return processing_task(self._scope, "EngineerFeatures", request)
 
@@ -80,7 +78,7 @@ class Engineering:
             output_name="features",
             output_uri=expression(_FEATURES),
             max_runtime_seconds=4 * 3600,
-            cluster=planned_cluster(self._defaults),
+            cluster=planned_cluster(),
         )
         return processing_task(self._scope, "MergeFeatures", request)
 
@@ -105,9 +103,9 @@ _CHOICES = (
     "--split",
     expression("$run.split"),
     "--tables",
-    expression(f"$exists($plan.rows) and $plan.rows > {MOST_ROWS_OF_TABLES} ? 'none' : 'csv'"),
+    expression(f"$plan.rows > {MOST_ROWS_OF_TABLES} ? 'none' : 'csv'"),
     "--train-parts",
-    expression("$exists($plan.training_instances) ? $string($plan.training_instances) : '1'"),
+    expression("$string($plan.training_instances)"),
 )
 
 

@@ -1,4 +1,4 @@
-"""The SageMaker jobs of a run as their API requests; `$run` is PrepareRun's answer."""
+"""The SageMaker jobs of a run as their API requests; `$run` is PrepareRun's answer, `$plan` what its jobs are given."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from stacks.workflows.steps import ATTEMPT, expression
 Json = Any
 
 _CONTAINER_ROOT = "/opt/ml/processing"
-_VOLUME_GB = 30  # SageMaker's own minimum for a tuning job's warm pools; features of 10 million insights need 12 or so
+_VOLUME_GB = 30  # of a job that no plan is made for: what a planned one has at least
 _TAGS: Json = [{"Key": TAG[0], "Value": TAG[1]}]
 _SEED = "7"  # improves reproducibility; AMT promises no more of a Bayesian search (Considerations)
 
-_TRAINING_INSTANCES = "($exists($plan.training_instances) ? $plan.training_instances : 1)"
+_TRAINING_INSTANCES = "$plan.training_instances"
 _TRIAL_SECONDS = 3600
 
 OBJECTIVES: Mapping[str, str] = {"risk": "validation:mlogloss", "performance": "validation:rmse"}
@@ -70,20 +70,18 @@ def processing_job(
             }
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": max_runtime_seconds},
-        "NetworkConfig": {
-            "EnableNetworkIsolation": True
-        },  # SageMaker brings and fetches the files, outside the container
+        # SageMaker brings and fetches the files, outside the container.
+        "NetworkConfig": {"EnableNetworkIsolation": True},
         "Tags": _TAGS,
     }
 
 
-def planned_cluster(defaults: JobDefaults, instances: Json = 1) -> Json:
-    """Instances of the type and volume that the run's `$plan` names, else of the settings'."""
-    instance_type = defaults.settings.processing_instance_type
+def planned_cluster(instances: Json = 1) -> Json:
+    """Instances of the type and volume that the run's plan names."""
     return {
         "InstanceCount": instances,
-        "InstanceType": expression(_planned("processing_instance_type", f"'{instance_type}'")),
-        "VolumeSizeInGB": expression(_planned("processing_volume_gb", str(_VOLUME_GB))),
+        "InstanceType": expression("$plan.processing_instance_type"),
+        "VolumeSizeInGB": expression("$plan.processing_volume_gb"),
     }
 
 
@@ -144,7 +142,7 @@ def _training_job(defaults: JobDefaults, kind: str) -> Json:
             "num_round": "300",
             "early_stopping_rounds": "10",
             "seed": _SEED,
-            "external_memory": expression("$plan.external_memory = true ? 'true' : 'false'"),
+            "external_memory": expression("$string($plan.external_memory)"),
         },
         "InputDataConfig": [
             # The prefix of train.npz and of its parts, train-00000-of-0000K.npz: one for each instance.
@@ -157,19 +155,12 @@ def _training_job(defaults: JobDefaults, kind: str) -> Json:
         },
         "ResourceConfig": {
             "InstanceCount": expression(_TRAINING_INSTANCES),
-            "InstanceType": expression(
-                _planned("training_instance_type", f"'{defaults.settings.training_instance_type}'")
-            ),
-            "VolumeSizeInGB": expression(_planned("training_volume_gb", str(_VOLUME_GB))),
+            "InstanceType": expression("$plan.training_instance_type"),
+            "VolumeSizeInGB": expression("$plan.training_volume_gb"),
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": _TRIAL_SECONDS},
         "EnableNetworkIsolation": True,  # instances of one job still reach each other (CreateTrainingJob)
     }
-
-
-def _planned(field: str, otherwise: str) -> str:
-    """Of the jobs plan, which a run of an earlier version of the state machine has not."""
-    return f"$exists($plan.{field}) ? $plan.{field} : {otherwise}"
 
 
 def _channel(name: str, prefix: str, distribution: str = "FullyReplicated") -> Json:

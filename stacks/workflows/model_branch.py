@@ -147,7 +147,7 @@ def _evaluate(scope: Construct, kind: str, defaults: JobDefaults) -> sfn.CustomS
         output_name="evaluation",
         output_uri=expression(f"'s3://' & $run.bucket & '/' & {_evaluation_prefix(kind)}"),
         max_runtime_seconds=_EVALUATION_SECONDS,
-        cluster=planned_cluster(defaults),
+        cluster=planned_cluster(),
     )
     return task(
         scope,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -15,19 +14,9 @@ Templates = Mapping[str, dict[str, Any]]
 TUNE = "sagemaker:createHyperParameterTuningJob.sync"
 
 
-@dataclass
-class PlannedWorld(World):
-    plan: Mapping[str, Any] = field(default_factory=dict)
-
-    def answer(self, name: str, given: dict[str, Any]) -> Any:
-        answer = super().answer(name, given)
-        return {**answer, "plan": self.plan} if name in ("PrepareRun", "WriteManifest") else answer
-
-
 def tuning_of(templates: Templates, monkeypatch: pytest.MonkeyPatch, plan: Mapping[str, Any]) -> dict[str, Any]:
-    world = PlannedWorld(plan=plan)
+    world = World(plan=plan)
     machine = definition(templates["IopsTraining"], "TrainModels")
-    machine["States"]["PrepareRun"]["Assign"].setdefault("plan", "{% $states.result.Payload.plan %}")
     install(monkeypatch, world.call)
     walk(machine, {})
     asked = [request for name, request in world.asked if name == TUNE]
@@ -78,9 +67,7 @@ def test_external_memory_is_a_hyperparameter_of_every_trial(templates: Templates
     assert distributions(trial)["train"] == "FullyReplicated"
 
 
-def test_without_a_plan_a_trial_is_one_instance_of_the_settings_type(
-    templates: Templates, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_small_runs_trial_is_one_instance_of_the_settings_type(templates: Templates, monkeypatch: pytest.MonkeyPatch):
     trial = definition_of_trial(templates, monkeypatch, {})
 
     assert trial["ResourceConfig"] == {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 30}

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from lambdas.prepare_run.plan import jobs_plan
+from lambdas.prepare_run.planning import Planning
+from lambdas.prepare_run.rates import Rates
 from tests.stacks.walk import Failed, called, definition, install, walk
 
 Templates = Mapping[str, dict[str, Any]]
@@ -19,6 +22,10 @@ TABLE_EXPORT = "arn:aws:dynamodb:us-east-1:000000000000:table/insights/export/01
 
 def export_of(failing: str) -> str | None:
     return "point_in_time" if failing.startswith("aws-sdk:dynamodb:") else None
+
+
+SMALL = jobs_plan(10, Planning(), Rates.read()).to_json()
+"""One instance of each job, as PrepareRun plans a small run."""
 
 
 @dataclass
@@ -65,7 +72,7 @@ class World:
             "WriteManifest": lambda e: {
                 "manifest": "s3://bucket/raw/manifest.json",
                 "rows": 10,
-                "plan": {"rows": 10, "under": e["planning"], **(self.plan or {})},
+                "plan": {**SMALL, "rows": 10, "under": e["planning"], **(self.plan or {})},
             },
             "IngestInsights": lambda _: {"rows": 5, "refused": 0},
             "aws-sdk:sagemaker:describeHyperParameterTuningJob": lambda e: {
@@ -109,7 +116,7 @@ class World:
             "reason": "psi 0.4",
             "segments": [{"segment": number, "total_segments": 2} for number in range(2)],
             "export": {"method": self.export or "scan", "segments": 2},
-            "plan": {"rows": 7, **(self.plan or {})},
+            "plan": {**SMALL, "rows": 7, **(self.plan or {})},
             "planning": {"chosen": {"segments": 2}},
         }
 
@@ -178,9 +185,9 @@ def outcomes(output: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_the_plan_of_what_was_exported_replaces_the_first_and_is_in_the_output(train: Train):
     exported = train(World())
-    assert exported["plan"] == {"rows": 10, "under": {"chosen": {"segments": 2}}}
+    assert exported["plan"] == {**SMALL, "rows": 10, "under": {"chosen": {"segments": 2}}}
     files = train(World(source={"kind": "s3", "uri": "s3://bucket/incoming/"}))
-    assert files["plan"] == {"rows": 7}
+    assert files["plan"] == {**SMALL, "rows": 7}
 
 
 def test_an_empty_input_trains_and_promotes_both_models(train: Train):
@@ -366,15 +373,6 @@ def test_several_instances_share_the_objects_and_a_second_job_merges_what_they_l
     assert merge["AppSpecification"]["ContainerArguments"] == ["merge", *arguments]
     [kept] = world.requests("aws-sdk:s3:copyObject")
     assert kept["CopySource"] == f"bucket/features/{RUN_ID}/splits.json"
-
-
-def test_files_that_no_manifest_describes_are_one_instances(train: Train):
-    world = World(source={"kind": "s3", "uri": "s3://other/incoming/"}, plan=PLAN)
-
-    train(world)
-
-    assert cluster(world.jobs()[f"iops-engineer-{RUN_ID}-0"])[0] == 1
-    assert f"iops-merge-{RUN_ID}-0" not in world.jobs()
 
 
 def test_devices_keep_their_splits_from_the_second_run_on(train: Train):
