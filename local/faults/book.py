@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Literal
 
 Where = Literal["call", "function", "job", "task"]
-What = Literal["throttled", "times_out", "crashes", "garbage", "disk_full", "twice"]
+What = Literal["throttled", "times_out", "crashes", "garbage", "denied", "disk_full", "twice"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
     """One fault and where it strikes.
 
-    name: of a call the IAM action (s3:PutObject), of a function its folder in lambdas/, of a job its first argument
-    (engineer), of a task its state. A call's `caller` is text of the caller's session ARN or the name of its state;
+    name: of a call the IAM action (s3:PutObject; * is any), of a function its folder in lambdas/, of a job its first
+    argument (engineer), of a task its state. A call's `caller` is text of the caller's session ARN or the name of its state;
     `holding` is text of its path or body, of a job its further arguments. It strikes `times` times, after `skip` that
     it let pass; of a function that crashes, `skip` is the number of calls to AWS that it still makes.
     """
@@ -34,7 +34,7 @@ class Fault:
     skip: int = 0
 
     def fits(self, where: Where, name: str, *, caller: str, holding: str) -> bool:
-        return self.where == where and self.name == name and self.caller in caller and self.holding in holding
+        return self.where == where and self.name in (name, "*") and self.caller in caller and self.holding in holding
 
 
 class Book:

@@ -1,5 +1,5 @@
-"""Calls to AWS: refused by their service's throttling, done with the answer lost or late, done twice, or with an object cut
-off on its way."""
+"""Calls to AWS: refused by their service's throttling or for a missing permission, done with the answer lost or late, done
+twice, or with an object cut off on its way."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ def with_faults(book: Book, service: str, handler: Handler) -> Handler:
         caller = caller_of(headers, query)
         text = f"{path} {body[:100_000].decode('utf-8', 'replace')}"
         fault = book.take("call", action, caller=caller, holding=text)
+        if fault is not None and fault.what == "denied":
+            return denial(service, action, caller, headers)
         answer = await _answer(fault, service, handler, (method, path, headers, body, query))
         await functions.met_by(caller)
         return answer
@@ -83,6 +85,15 @@ def _unchecked(headers: Mapping[str, str]) -> dict[str, str]:
     """Without what would tell S3 that half of the object is missing."""
     dropped = ("x-amz-checksum", "content-md5", "x-amz-sdk-checksum", "x-amz-trailer", "x-amz-decoded-content-length")
     return {name: value for name, value in headers.items() if not name.lower().startswith(dropped)}
+
+
+def denial(service: str, action: str, caller: str, headers: Mapping[str, str]) -> Answer:
+    """As the service words a missing permission."""
+    from ministack.core import iam_actions
+
+    principal, request = caller.partition(" ")[0], headers.get("amz-sdk-invocation-id", "")
+    answer: Answer = iam_actions.access_denied_response(service, action, principal, request, headers=dict(headers))
+    return answer
 
 
 def refusal(service: str, status: int, code: str, message: str) -> Answer:

@@ -25,6 +25,7 @@ from stacks.workflows.steps import (
     ATTEMPT,
     CAUGHT,
     JOB_RETRIES,
+    NESTED_RETRY,
     choice,
     describe,
     expression,
@@ -240,7 +241,7 @@ def _promote(scope: Construct, kind: str, parts: "TrainingParts") -> sfn.CustomS
         },
         # PromoteModel ends by itself before this.
         timeout=cdk.Duration.hours(5),
-        retries=(),
+        retries=(NESTED_RETRY,),
         output={},
         assign={f"{kind}_outcome": expression(f"$merge([${kind}_outcome, {known}])")},
     )

@@ -60,6 +60,15 @@ CALL_RETRY: Json = {
     "JitterStrategy": "FULL",
 }
 JOB_RETRIES = (QUOTA_RETRY, SAGEMAKER_RETRY)
+# 5, 10, 20 s, of an execution that could not be begun or did not say so: a second promotion waits for the stack update of the
+# first and finds it made. One that was begun and failed has another name, States.TaskFailed.
+NESTED_RETRY: Json = {
+    "ErrorEquals": ["StepFunctions.AWSStepFunctionsException"],
+    "IntervalSeconds": 5,
+    "BackoffRate": 2,
+    "MaxAttempts": 3,
+    "JitterStrategy": "FULL",
+}
 
 # A job of a retried or redriven state must not meet its predecessor's name.
 ATTEMPT = (
