@@ -1,4 +1,4 @@
-"""What DynamoDB answers when it is asked for too much, and how long to wait before asking again."""
+"""What AWS answers when it is asked for too much or is ill itself, and how long to wait before asking again."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ THROTTLING_CODES = frozenset(
         "RequestLimitExceeded",
         "LimitExceededException",
         "InternalServerError",
+        # Every service's own fault (API references, "Common Errors").
+        "InternalFailure",
+        "ServiceUnavailable",
     }
 )
 
