@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from local.cloud import LaptopCloud
 
 BUILD = Path("build")
+LOOK_SECONDS = 1.0
 
 
 def main(arguments: list[str]) -> int:
@@ -37,10 +39,10 @@ def main(arguments: list[str]) -> int:
 
 def run(options: RunOptions, *, stay_up: bool) -> int:
     """The main job; with stay_up the cloud then stays until Ctrl-C."""
-    from local.cloud import (
-        CloudError,
-        LaptopCloud,
-    )  # a wrong option is refused before anything slow is imported
+    # A wrong option is refused before anything slow is imported.
+    from botocore.exceptions import BotoCoreError
+
+    from local.cloud import CloudError, LaptopCloud
     from local.deploy import DeployFailed
     from local.processes import port_is_taken
     from local.run import RunFailed, summary
@@ -58,7 +60,11 @@ def run(options: RunOptions, *, stay_up: bool) -> int:
         if stay_up:
             _stay_up(cloud, options, device_id=record.predictions[0]["body"]["device_id"])
     except (RunFailed, DeployFailed, CloudError, TimeoutError) as failure:
-        return _failed(str(failure))
+        return _failed(cloud.why_gone() or str(failure))
+    except (BotoCoreError, OSError):
+        if gone := cloud.why_gone():
+            return _failed(gone)
+        raise
     except KeyboardInterrupt:
         return _failed("interrupted; everything was stopped")
     finally:
@@ -69,6 +75,7 @@ def run(options: RunOptions, *, stay_up: bool) -> int:
 def _stay_up(cloud: LaptopCloud, options: RunOptions, *, device_id: str) -> None:
     """Serve the page, say how to reach everything, with a token that works now, and wait for Ctrl-C."""
     from local.api_client import USERNAME
+    from local.cloud import CloudError
     from local.dashboard import Dashboard
     from local.run import Deployment, page_config, sign_in_of
 
@@ -86,7 +93,9 @@ def _stay_up(cloud: LaptopCloud, options: RunOptions, *, device_id: str) -> None
     print(f'           -d \'{{"device_id": "{device_id}"}}\' {url}/api/predict/risk')
     print("staying up; Ctrl-C stops everything", flush=True)
     with contextlib.suppress(KeyboardInterrupt), page:
-        signal.pause()
+        while cloud.is_running():
+            time.sleep(LOOK_SECONDS)
+        raise CloudError("the laptop cloud is gone")
 
 
 def down() -> int:
