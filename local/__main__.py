@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from local.options import InvalidOption, RunOptions
 
@@ -75,7 +75,6 @@ def run(options: RunOptions, *, stay_up: bool) -> int:
 def _stay_up(cloud: LaptopCloud, options: RunOptions, *, device_id: str) -> None:
     """Serve the page, say how to reach everything, with a token that works now, and wait for Ctrl-C."""
     from local.api_client import USERNAME
-    from local.cloud import CloudError
     from local.dashboard import Dashboard
     from local.run import Deployment, page_config, sign_in_of
 
@@ -93,9 +92,16 @@ def _stay_up(cloud: LaptopCloud, options: RunOptions, *, device_id: str) -> None
     print(f'           -d \'{{"device_id": "{device_id}"}}\' {url}/api/predict/risk')
     print("staying up; Ctrl-C stops everything", flush=True)
     with contextlib.suppress(KeyboardInterrupt), page:
-        while cloud.is_running():
-            time.sleep(LOOK_SECONDS)
-        raise CloudError("the laptop cloud is gone")
+        wait_while_up(cloud)
+
+
+def wait_while_up(cloud: LaptopCloud) -> NoReturn:
+    """Until Ctrl-C; raises CloudError once the cloud is gone."""
+    from local.cloud import CloudError
+
+    while cloud.is_running():
+        time.sleep(LOOK_SECONDS)
+    raise CloudError("the laptop cloud was stopped from elsewhere")
 
 
 def down() -> int:

@@ -8,7 +8,7 @@ import pytest
 
 import local.__main__ as commands
 import local.run
-from local.cloud import LaptopCloud
+from local.cloud import CloudError, LaptopCloud
 from local.deploy import DeployFailed
 from local.options import RunOptions
 from local.processes import free_port
@@ -23,7 +23,7 @@ def deploy(cloud: LaptopCloud) -> None:
     raise DeployFailed("connect ECONNREFUSED 127.0.0.1")
 
 
-@pytest.mark.parametrize("then", [ask, deploy])
+@pytest.mark.parametrize("then", [ask, deploy, commands.wait_while_up])
 def test_a_run_whose_server_is_killed_says_so_and_what_to_do(
     then: Callable[[LaptopCloud], None],
     tmp_path: Path,
@@ -54,3 +54,10 @@ def test_a_server_that_runs_or_was_stopped_is_not_gone(tmp_path: Path):
 
     assert running is None
     assert cloud.why_gone() is None
+
+
+def test_staying_up_ends_when_the_cloud_is_stopped_from_elsewhere(tmp_path: Path):
+    with LaptopCloud(tmp_path / "cloud", port=0) as cloud:
+        LaptopCloud(tmp_path / "cloud", port=cloud.settings.port).stop()
+        with pytest.raises(CloudError, match="stopped from elsewhere"):
+            commands.wait_while_up(cloud)
