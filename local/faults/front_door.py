@@ -1,5 +1,5 @@
 """Calls to AWS: refused by their service's throttling or for a missing permission, done with the answer lost or late, done
-twice, or with an object cut off on its way."""
+twice, or with an object or an answer cut off on its way."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ THROTTLING: Final = {
     "sns": (400, "Throttled"),
 }
 OTHERWISE_THROTTLED: Final = (400, "ThrottlingException")
-LOST: Final = (500, "InternalFailure")
+LOST: Final = {"dynamodb": (500, "InternalServerError")}
+OTHERWISE_LOST: Final = (500, "InternalFailure")
+PUT_OBJECT: Final = "s3:PutObject"
 XML_SERVICES: Final = ("s3", "cloudformation", "sns")
-LATE_SECONDS: Final = 1.5
-"""Past the second that a task or function with the fault times_out is given."""
 
 
 def register(book: Book) -> None:
@@ -60,16 +60,33 @@ async def _answer(fault: Fault | None, service: str, handler: Handler, request: 
         return await handler(*request)
     if fault.what == "throttled":
         return refusal(service, *THROTTLING.get(service, OTHERWISE_THROTTLED), "Rate exceeded")
-    if fault.what == "garbage":
+    if fault.what == "garbage" and fault.name == PUT_OBJECT:
         method, path, headers, body, query = request
         return await handler(method, path, _unchecked(headers), body[: len(body) // 2], query)
-    answer = await handler(*request)
     if fault.what == "twice":
-        return await handler(*request)
+        await handler(*request)
+    return await _spoilt(fault, service, await handler(*request))
+
+
+async def _spoilt(fault: Fault, service: str, answer: Answer) -> Answer:
+    """What the caller gets of a call that was done."""
     if fault.what == "times_out":
-        await asyncio.sleep(LATE_SECONDS)
-        return answer
-    return refusal(service, *LOST, "the answer was lost on its way")
+        await asyncio.sleep(fault.late_seconds)
+    if fault.what == "garbage":
+        return halved(answer)
+    if fault.what == "crashes":
+        return refusal(service, *LOST.get(service, OTHERWISE_LOST), "the answer was lost on its way")
+    return answer
+
+
+def halved(answer: Answer) -> Answer:
+    """Its second half is missing; a checksum among the headers is still that of the whole."""
+    status, headers, body = answer
+    return (
+        status,
+        {name: value for name, value in headers.items() if name.lower() != "content-length"},
+        body[: len(body) // 2],
+    )
 
 
 def caller_of(headers: Mapping[str, str], query: Mapping[str, Any]) -> str:
