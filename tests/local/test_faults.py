@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 from local.faults.book import Book, Fault
-from local.faults.front_door import refusal
+from local.faults.front_door import halved, refusal
+from tests.faults.api_cells import ASKED, JOINED, TRACKED
+from tests.faults.api_cells import cells_of as api_cells_of
+from tests.faults.api_cells import pairwise as api_pairwise
 from tests.faults.cells import Cell, Deployed, Place, cells_of, pairwise, places_of, rounds
 
 
@@ -28,6 +32,13 @@ def test_nothing_strikes_when_nothing_is_armed(tmp_path: Path):
 def test_a_refusal_speaks_its_services_protocol():
     assert refusal("s3", 503, "SlowDown", "slow")[2] == b"<Error><Code>SlowDown</Code><Message>slow</Message></Error>"
     assert refusal("dynamodb", 400, "Busy", "slow")[1]["x-amzn-errortype"] == "Busy"
+
+
+def test_half_an_answer_keeps_the_checksum_of_the_whole():
+    whole = b'{"Items": []}'
+    headers = {"Content-Length": "13", "x-amz-crc32": str(zlib.crc32(whole))}
+
+    assert halved((200, headers, whole)) == (200, {"x-amz-crc32": str(zlib.crc32(whole))}, b'{"Item')
 
 
 def test_the_chosen_cells_meet_every_task_of_a_definition_and_every_fault_of_its_group():
@@ -80,3 +91,32 @@ def test_a_missing_permission_is_refused_however_often_and_to_one_caller_alone(t
 
     assert [fault is not None and fault.what for fault in met] == ["denied"] * 3
     assert other is None
+
+
+def test_each_cell_of_the_api_has_a_name_of_its_own_and_a_fault_or_a_permission_to_take():
+    cells = [cell for hops in (ASKED, TRACKED, JOINED) for cell in api_cells_of(hops)]
+    armed = {cell.id: cell.faults("IopsApi-Function") for cell in cells}
+
+    assert len(armed) == len(cells)
+    assert [cell.id for cell in cells if (cell.what == "denied") == bool(armed[cell.id])] == []
+    assert [cell.id for cell in cells if cell.what == "denied" and not cell.hop.action] == []
+
+
+def test_the_chosen_cells_of_the_api_meet_every_hop_and_every_fault_of_each_function():
+    cells = api_cells_of((*ASKED, *TRACKED, *JOINED))
+    chosen = api_pairwise(cells)
+
+    assert {cell.hop.id for cell in chosen} == {cell.hop.id for cell in cells}
+    assert {(cell.group, cell.what) for cell in chosen} == {(cell.group, cell.what) for cell in cells}
+    assert len(chosen) < len(cells) / 2
+    assert chosen == api_pairwise(cells)
+
+
+def test_a_call_of_the_api_is_known_by_the_function_that_makes_it_and_what_it_is_about():
+    cells = {cell.id: cell for cell in api_cells_of(ASKED)}
+    (fault,) = cells["read_fleet-Query-insights-throttled"].faults("IopsApi-Fleet")
+    asked = "POST / {'TableName': 'IopsData-InsightsTable1'}"
+
+    assert fault.fits("call", "dynamodb:Query", caller="arn:role/IopsApi-Fleet  ", holding=asked)
+    assert not fault.fits("call", "dynamodb:Query", caller="arn:role/IopsApi-Predict  ", holding=asked)
+    assert not fault.fits("call", "dynamodb:Query", caller="arn:role/IopsApi-Fleet  ", holding="PredictionsTable")
