@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 Where = Literal["call", "function", "job", "task"]
-What = Literal["throttled", "times_out", "crashes", "garbage", "denied", "disk_full", "twice"]
+What = Literal["throttled", "times_out", "crashes", "lost", "garbage", "denied", "disk_full", "twice"]
 
 
 @dataclass(frozen=True, kw_only=True)
