@@ -19,7 +19,6 @@ from local.api_client import get, post
 from local.cloud import LaptopCloud
 from local.faults.book import Fault
 from local.processes import ProcessIdentity
-from tests.e2e.fault_matrix import RUN
 from tests.e2e.left_behind import processes_of
 from tests.e2e.moods import MOODY, MoodyEndpoint, moody_endpoint
 from tests.e2e.served_models import ServedModels, ServingOptions
@@ -42,6 +41,12 @@ from tests.faults.verdict import heard, tell_answer, wrongs
 from tests.local.watching import patiently
 
 pytestmark = pytest.mark.e2e
+RUN = {
+    "source": {"kind": "synthetic", "records": 2000, "seed": 2},
+    "models": ["risk"],
+    "tuning": {"max_jobs": 1, "max_parallel_jobs": 1},
+    "promote": False,
+}
 ALL = os.environ.get("FAULTS") == "all"
 
 EVERYBODYS = ("logs:", "xray:")

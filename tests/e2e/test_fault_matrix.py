@@ -6,12 +6,10 @@ alone, and the same execution without it follows."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +20,7 @@ from tests.e2e.served_models import ServedModels, ServingOptions
 from tests.faults.cells import Cell, Place, cells_of, denied, pairwise, rounds
 from tests.faults.outcomes import ending_of
 from tests.faults.remains import Remains
+from tests.faults.telling import tell
 from tests.faults.ways import Walked, Walker, Way
 
 pytestmark = pytest.mark.e2e
@@ -175,7 +174,7 @@ def test_an_execution_gets_over_what_can_be_asked_again(matrix: Matrix):
         found = [f"{cell} did not strike" for cell in unstruck] + list(differences(walked, met))
         found += left(before, Remains.of(matrix.served), packages=registered_by(walked.clean))
         for cell in round_:
-            tell(matrix.served, cell, met, kept=not found)
+            tell_cell(matrix.served, cell, met, kept=not found)
         if found:
             lost.append((walked.way.name, [cell.id for cell in round_], found))
 
@@ -195,7 +194,7 @@ def test_what_ends_an_execution_says_so_and_leaves_nothing(matrix: Matrix):
         found += left(before, after, packages=min(made, registered_by(walked.clean)))
         if ALL:
             found += differences(walked, matrix.walker.meet(walked, (), places=[cell.place]))
-        tell(matrix.served, cell, met, kept=not found)
+        tell_cell(matrix.served, cell, met, kept=not found)
         if found:
             lost.append((walked.way.name, cell.id, found))
 
@@ -254,23 +253,9 @@ def told(execution: Execution) -> str:
     return " ".join(filter(None, [execution.error, execution.cause, *causes]))
 
 
-def tell(served: ServedModels, cell: Cell, met: Execution, *, kept: bool) -> None:
-    """A line of the matrix; with `make faults` also in build/faults.json."""
-    line = json.dumps(
-        {
-            "cell": cell.id,
-            "group": cell.place.group,
-            "status": met.status,
-            "error": met.error,
-            "cause": told(met),
-            "failed_attempts": failed_attempts(served, met, cell.place.task),
-            "kept": kept,
-        }
-    )
-    print(line, flush=True)
-    if ALL:
-        with Path("build/faults.json").open("a") as file:
-            file.write(line + "\n")
+def tell_cell(served: ServedModels, cell: Cell, met: Execution, *, kept: bool) -> None:
+    failed = failed_attempts(served, met, cell.place.task)
+    tell(cell.id, cell.place.group, status=met.status, error=met.error, cause=told(met), struck=failed, kept=kept)
 
 
 def failed_attempts(served: ServedModels, execution: Execution, task: str) -> int:

@@ -13,7 +13,7 @@ FUNCTION_FAULTS: Final[tuple[What, ...]] = ("throttled", "times_out", "crashes",
 CALL_FAULTS: Final[tuple[What, ...]] = ("throttled", "times_out", "crashes", "denied", "twice")
 EXECUTION_FAULTS: Final[tuple[What, ...]] = ("throttled", "crashes", "denied", "twice")
 """Of an execution that is waited for: it has a limit of its own, before that of the task."""
-JOB_FAULTS: Final[tuple[What, ...]] = ("throttled", "times_out", "crashes", "disk_full", "denied")
+JOB_FAULTS: Final[tuple[What, ...]] = ("throttled", "times_out", "crashes", "lost", "disk_full", "denied")
 WITHOUT_CALLS: Final = ("summarize_run",)
 """Functions that ask AWS for nothing, so that no permission can be missing."""
 JOBS: Final = {

@@ -27,7 +27,7 @@ OF_A_FUNCTION: Final[Mapping[What, Ending]] = {
     "twice": GOES_ON,
     "times_out": Ending("timed out|Timedout"),
     "crashes": Ending("Runtime.ExitError|exited|died"),
-    "garbage": Ending("JSONata|expression|evaluat"),
+    "garbage": Ending("the function answered without"),
     "denied": Ending("not authorized to perform"),
 }
 OF_A_CALL: Final[Mapping[What, Ending]] = {
@@ -39,12 +39,29 @@ OF_A_CALL: Final[Mapping[What, Ending]] = {
 }
 OF_A_JOB: Final[Mapping[What, Ending]] = {
     "throttled": GOES_ON,
-    "times_out": Ending("MaxRuntimeInSeconds|time"),
-    "crashes": Ending("exit code|killed"),
-    "disk_full": Ending("No space left|disk"),
+    "times_out": Ending("MaxRuntimeInSeconds"),
+    "crashes": GOES_ON,
+    "lost": GOES_ON,
+    "disk_full": Ending("No space left on device"),
     "denied": Ending("not authorized to perform"),
 }
-OTHERWISE: Final[Mapping[str, Mapping[What, Ending]]] = {}
+_RETRIED: Final[Mapping[What, Ending]] = {"times_out": GOES_ON, "crashes": GOES_ON}
+_UNDESCRIBED: Final[Mapping[What, Ending]] = {**_RETRIED, "garbage": GOES_ON, "denied": GOES_ON}
+_OF_A_TUNING: Final[Mapping[What, Ending]] = {"crashes": Ending("exit code: 137")}
+OTHERWISE: Final[Mapping[str, Mapping[What, Ending]]] = {
+    # A part of the export is tried again whatever it fails by, except for what no trying helps.
+    "ExportSegment": _RETRIED,
+    "ExportFile": _RETRIED,
+    # An execution that fails does so with what was caught, if it cannot be told better.
+    "DescribeFailure": _UNDESCRIBED,
+    "DescribeRiskFailure": _UNDESCRIBED,
+    "DescribePerformanceFailure": _UNDESCRIBED,
+    # That nobody could be told is a part of the output.
+    "Notify": {"denied": GOES_ON},
+    # SageMaker counts a trial whose container was killed as failed, and these tunings have one trial.
+    "TuneRisk": _OF_A_TUNING,
+    "TunePerformance": _OF_A_TUNING,
+}
 """By task, where it comes to something else, and why."""
 
 

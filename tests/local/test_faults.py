@@ -57,7 +57,7 @@ def test_the_chosen_cells_meet_every_task_of_a_definition_and_every_fault_of_its
         ("Judge", "Judge", "", "", "judge_model"),
     ]
     assert sorted(chosen) == [
-        *(("EngineerFeatures", what) for what in ("crashes", "denied", "disk_full", "throttled", "times_out")),
+        *(("EngineerFeatures", what) for what in ("crashes", "denied", "disk_full", "lost", "throttled", "times_out")),
         *(("Judge", what) for what in ("crashes", "denied", "garbage", "throttled", "times_out", "twice")),
         *(("Keep", what) for what in ("crashes", "denied", "throttled", "times_out", "twice")),
     ]
