@@ -149,16 +149,20 @@ def pairwise(cells: Sequence[Cell]) -> list[Cell]:
 
 def rounds(cells: Sequence[Cell]) -> list[list[Cell]]:
     """As few executions as may meet all of them: each meets a fault at every place at most once, of a function or a job
-    that several tasks share also once."""
+    that several tasks share also once. One of an update is met alone, as the way from there depends on what came of it."""
     made: list[tuple[list[Cell], set[str]]] = []
+    alone: list[list[Cell]] = []
     for cell in cells:
+        if cell.place.group == "update":
+            alone.append([cell])
+            continue
         touched = {cell.place.task, cell.place.function or cell.place.job or cell.place.task}
         round_, taken = next((each for each in made if not each[1] & touched), ([], set()))
         if not round_:
             made.append((round_, taken))
         round_.append(cell)
         taken |= touched
-    return [round_ for round_, _ in made]
+    return [*(round_ for round_, _ in made), *alone]
 
 
 def _covered(cell: Cell) -> set[tuple[str, str]]:

@@ -74,6 +74,17 @@ def test_a_failed_tuning_job_tells_what_a_training_job_died_of(event: Any) -> No
     assert trials.request["StatusEquals"] == "Failed"
 
 
+def test_a_tuning_job_whose_trials_were_stopped_says_so(event: Any) -> None:
+    class OutOfTime:
+        def list_training_jobs_for_hyper_parameter_tuning_job(self, **request: Any) -> dict[str, Any]:
+            stopped = [{"TrainingJobName": "risk-0123456789ab-0-001-aa", "TrainingJobStatus": "Stopped"}]
+            return {"TrainingJobSummaries": stopped if request["StatusEquals"] == "Stopped" else []}
+
+    described = describe_failure(event("describe_failure_tuning"), sagemaker=OutOfTime())
+    assert "training job risk-0123456789ab-0-001-aa: it was stopped, as at its time limit" in described["cause"]
+    assert described["log_stream_prefix"] == "risk-0123456789ab-0-001-aa"
+
+
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFound", None])
 def test_a_tuning_job_whose_trials_cannot_be_listed_is_described_without_them(
     event: Any, make_refusal: Any, code: str | None
