@@ -9,7 +9,7 @@ import resource
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Literal, NamedTuple
@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 # What a test process needs besides this repository's own code, which must be imported after the fork.
 LIBRARIES = ("numpy", "numba", "pandas", "hypothesis", "pytest", "boto3", "moto", "aws_lambda_powertools")
 MEMORY_BYTES = 8 << 30
+INTERPRETED_EXAMPLES = 10
 KILLED, SURVIVED, NEVER_ENDED = "killed", "survived", "never ended"
 
 # numba's cache knows a file's time, not what a mutant made of it: a kernel with a mutant in it runs as Python, or is
@@ -52,6 +53,16 @@ class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(self.code, module.__dict__)  # noqa: S102 - the mutant is what this program is about
 
 
+class _FewExamples:
+    """An interpreted kernel is some fifty times slower: a few examples of each property, before those by hand."""
+
+    def pytest_collection_finish(self, session: Any) -> None:
+        from hypothesis import is_hypothesis_test, settings
+
+        for test in {item.function for item in session.items if is_hypothesis_test(item.function)}:
+            settings(max_examples=INTERPRETED_EXAMPLES)(test)
+
+
 class _Synthesised:
     """Synthesis takes 20 s and no module under test has a part in it: the templates of one serve every trial."""
 
@@ -77,14 +88,40 @@ class Outcome(NamedTuple):
 
 def try_code(target: Target, code: CodeType, *, cpu_seconds: float, log: Path) -> Outcome:
     """Runs the tests until the first one fails, for that much processor time at most."""
-    child = os.fork()
-    if child == 0:
-        _run(target, code, cpu_seconds, log)
-    _, status, used = os.wait4(child, 0)
+    [(_, outcome)] = try_codes(target, [("", code)], cpu_seconds=cpu_seconds, logs=[log])
+    return outcome
+
+
+def try_codes(
+    target: Target, codes: Iterable[tuple[str, CodeType]], *, cpu_seconds: float, logs: Sequence[Path]
+) -> Iterator[tuple[str, Outcome]]:
+    """The outcome of each named code as it ends, as many at once as there are `logs`.
+
+    The limit is of processor time, which a loaded machine does not use up, so that load is no verdict.
+    """
+    running: dict[int, tuple[str, Path]] = {}
+    for name, code in codes:
+        if len(running) == len(logs):
+            yield _ended(running, cpu_seconds)
+        log = next(log for log in logs if log not in {used for _, used in running.values()})
+        child = os.fork()
+        if child == 0:
+            _run(target, code, cpu_seconds, log)
+        running[child] = name, log
+    while running:
+        yield _ended(running, cpu_seconds)
+
+
+def _ended(running: dict[int, tuple[str, Path]], cpu_seconds: float) -> tuple[str, Outcome]:
+    """Waits for one of the trials, which is then no longer among them."""
+    child = 0
+    while child not in running:
+        child, status, used = os.wait3(0)
+    name, _ = running.pop(child)
     spent = used.ru_utime + used.ru_stime
     if os.WIFSIGNALED(status):
-        return Outcome(NEVER_ENDED if spent >= cpu_seconds else KILLED, spent)
-    return Outcome(SURVIVED if os.WEXITSTATUS(status) == 0 else KILLED, spent)
+        return name, Outcome(NEVER_ENDED if spent >= cpu_seconds else KILLED, spent)
+    return name, Outcome(SURVIVED if os.WEXITSTATUS(status) == 0 else KILLED, spent)
 
 
 def _run(target: Target, code: CodeType, cpu_seconds: float, log: Path) -> None:
@@ -101,10 +138,12 @@ def _run(target: Target, code: CodeType, cpu_seconds: float, log: Path) -> None:
         sys.dont_write_bytecode = True
         sys.meta_path.insert(0, _Mutated(target, code))
         _set_kernels(target.kernels)
+        _set_examples()
         import pytest
 
         options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:schemathesis", "--no-header"]
-        status = int(pytest.main([*options, *target.tests], plugins=[_Synthesised()]))
+        plugins = [_Synthesised(), *([_FewExamples()] if target.kernels == "interpreted" else [])]
+        status = int(pytest.main([*options, *target.tests], plugins=plugins))
     except BaseException:  # whatever a mutant breaks, the trial's process ends here
         status = 1
     finally:
@@ -119,3 +158,17 @@ def _set_kernels(kernels: Kernels) -> None:
         numba.config.DISABLE_JIT = True
     elif kernels == "compiled anew":
         numba.config.CACHE_DIR = tempfile.mkdtemp(prefix="mutant-kernels-")
+
+
+def _set_examples() -> None:
+    """A trial asks whether a test fails, not which example is the simplest; how long examples take to draw is no verdict."""
+    from hypothesis import HealthCheck, Phase, settings
+
+    settings.register_profile(
+        "trial",
+        phases=(Phase.explicit, Phase.generate),
+        suppress_health_check=[HealthCheck.too_slow],
+        database=None,
+        deadline=None,
+    )
+    settings.load_profile("trial")  # what the tests register inherits from it
