@@ -23,7 +23,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
-from bench.material.mutant_trial import LIBRARIES, SURVIVED, Kernels, Target, keep_assembly, try_code
+from bench.material.mutant_trial import LIBRARIES, SURVIVED, Kernels, Target, keep_assembly, try_code, try_codes
 from bench.material.mutants import Mutant, mutants_of
 from bench.material.table import keep, show
 
@@ -31,14 +31,13 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 FOUND: Final = ROOT / "build" / "mutation"
 EQUIVALENT: Final = ROOT / "bench" / "material" / "equivalent_mutants.json"
 SEED: Final = 8
-CPU_SECONDS: Final = 120.0  # beyond what the tests of the clean module take
+CPU_SECONDS: Final = 30.0  # beyond what the tests of the clean module take
 WHOLE: Final = ("insights.gate", "lambdas.judge_model.judge_model")
-_FEATURES: Final = ("tests/insights/test_features.py",)
+_FEATURES: Final = ("tests/insights/test_feature_kernels.py", "tests/insights/test_features.py")
 _LABELS: Final = ("tests/insights/test_labels.py",)
 _FLEET: Final = (
     "tests/insights/test_default_fleet.py",
     "tests/insights/test_generator.py",
-    "tests/insights/test_oracle.py",
 )
 _JUDGE: Final = ("tests/lambdas/test_judge_model.py",)
 # Tests besides the mirror; how the kernels that a module is part of are run.
@@ -47,15 +46,15 @@ TESTS: Final[Mapping[str, tuple[Sequence[str], Kernels]]] = {
     "insights.drift_baseline": (("tests/insights/test_drift.py",), "kept"),
     "insights.feature_kernels": (_FEATURES, "interpreted"),
     "insights.feature_table": (("tests/insights/test_feature_table.py", *_FEATURES, *_LABELS), "interpreted"),
-    "insights.features": ((*_FEATURES, "tests/training_container/serving/test_window_reader.py"), "kept"),
-    "insights.fleet_physics": (_FLEET, "compiled anew"),
-    "insights.fleet_plan": (_FLEET, "compiled anew"),
+    "insights.features": (_FEATURES, "kept"),
+    "insights.fleet_physics": (_FLEET, "kept"),
+    "insights.fleet_plan": (("tests/insights/test_fleet_plan.py", *_FLEET), "kept"),
     "insights.generator": (_FLEET, "kept"),
     "insights.hindsight": (_LABELS, "interpreted"),
     "insights.formats": (("tests/upgrade/test_newer_formats.py",), "kept"),
     "insights.label_rule": (_LABELS, "interpreted"),
     "insights.labels": (_LABELS, "interpreted"),
-    "insights.oracle": (("tests/insights/test_default_fleet.py", "tests/insights/test_oracle.py"), "compiled anew"),
+    "insights.oracle": (("tests/insights/test_oracle_laws.py",), "interpreted"),
     "insights.schema": (("tests/insights/test_schema.py", "tests/insights/test_files.py"), "kept"),
     "lambdas.judge_model.handler": (_JUDGE, "kept"),
     "lambdas.judge_model.judge_model": (_JUDGE, "kept"),
@@ -126,9 +125,10 @@ def judged(target: Target, mutants: Sequence[Mutant]) -> dict[int, str]:
     missing = [mutant for mutant in mutants if address(mutant) not in verdicts]
     if missing:
         limit = CPU_SECONDS + 3 * clean_seconds(target, len(missing))
-        for mutant in missing:
-            code = compile(mutant.tree(), str(target.path), "exec")
-            verdicts[address(mutant)] = try_code(target, code, cpu_seconds=limit, log=log(target, "trial")).verdict
+        codes = ((address(mutant), compile(mutant.tree(), str(target.path), "exec")) for mutant in missing)
+        logs = [log(target, f"trial-{place}") for place in range(os.cpu_count() or 1)]
+        for name, outcome in try_codes(target, codes, cpu_seconds=limit, logs=logs):
+            verdicts[name] = outcome.verdict
             remember(target, verdicts)
     return {place: verdicts[address(mutant)] for place, mutant in enumerate(mutants)}
 
