@@ -14,8 +14,9 @@ CALL_FAULTS: Final[tuple[What, ...]] = ("throttled", "times_out", "crashes", "de
 EXECUTION_FAULTS: Final[tuple[What, ...]] = ("throttled", "crashes", "denied", "twice")
 """Of an execution that is waited for: it has a limit of its own, before that of the task."""
 JOB_FAULTS: Final[tuple[What, ...]] = ("throttled", "times_out", "crashes", "lost", "disk_full", "denied")
-WITHOUT_CALLS: Final = ("summarize_run",)
-"""Functions that ask AWS for nothing, so that no permission can be missing."""
+WITHOUT_CALLS: Final = ("summarize_run", "describe_failure")
+"""Functions that ask AWS for nothing, so that no permission can be missing; describe_failure does for some failures alone,
+and tells what it was given when it is refused (tests/lambdas/test_describe_failure.py)."""
 JOBS: Final = {
     "Generate": "generate",
     "Engineer": "engineer",

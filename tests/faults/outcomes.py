@@ -46,7 +46,7 @@ OF_A_JOB: Final[Mapping[What, Ending]] = {
     "denied": Ending("not authorized to perform"),
 }
 _RETRIED: Final[Mapping[What, Ending]] = {"times_out": GOES_ON, "crashes": GOES_ON}
-_UNDESCRIBED: Final[Mapping[What, Ending]] = {**_RETRIED, "garbage": GOES_ON, "denied": GOES_ON}
+_UNDESCRIBED: Final[Mapping[What, Ending]] = {**_RETRIED, "garbage": GOES_ON}
 _OF_A_TUNING: Final[Mapping[What, Ending]] = {"crashes": Ending("exit code: 137")}
 OTHERWISE: Final[Mapping[str, Mapping[What, Ending]]] = {
     # A part of the export is tried again whatever it fails by, except for what no trying helps.
