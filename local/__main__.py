@@ -22,25 +22,22 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("command", choices=("run", "up", "down", "rollback", "restore"))
     command = parser.parse_args(arguments).command
-    if command == "down":
-        return down()
-    if command == "rollback":
-        return rollback()
-    if command == "restore":
-        return restore()
     try:
-        options = RunOptions.from_environment(os.environ)
+        if command == "down":
+            return down()
+        if command == "rollback":
+            return rollback()
+        if command == "restore":
+            return restore()
+        return run(RunOptions.from_environment(os.environ), stay_up=command == "up")
     except InvalidOption as refused:
         return _failed(str(refused))
-    return run(options, stay_up=command == "up")
 
 
 def run(options: RunOptions, *, stay_up: bool) -> int:
     """The main job; with stay_up the cloud then stays until Ctrl-C."""
-    from local.cloud import (
-        CloudError,
-        LaptopCloud,
-    )  # a wrong option is refused before anything slow is imported
+    # Here and not above: a wrong option is refused before anything slow is imported.
+    from local.cloud import CloudError, LaptopCloud
     from local.deploy import DeployFailed
     from local.processes import port_is_taken
     from local.run import RunFailed, summary
@@ -102,7 +99,7 @@ def rollback() -> int:
 
     try:
         print(run_command(os.environ, BUILD), flush=True)
-    except (InvalidOption, NoTarget, RollbackFailed, TimeoutError) as failure:
+    except (NoTarget, RollbackFailed, TimeoutError) as failure:
         return _failed(str(failure))
     except KeyboardInterrupt:
         return _failed("interrupted; the execution goes on, the Step Functions console shows it")
@@ -115,7 +112,7 @@ def restore() -> int:
 
     try:
         print(run_command(os.environ, BUILD), flush=True)
-    except (InvalidOption, NoTarget, RestoreFailed) as failure:
+    except (NoTarget, RestoreFailed) as failure:
         return _failed(str(failure))
     except KeyboardInterrupt:
         return _failed("interrupted; the same command goes on where it was")
