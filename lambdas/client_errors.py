@@ -12,6 +12,9 @@ _THROTTLED = frozenset(
         "RequestLimitExceeded",
         "LimitExceededException",
         "InternalServerError",
+        # Every service's own fault (API references, "Common Errors").
+        "InternalFailure",
+        "ServiceUnavailable",
     }
 )
 _MISSING_OBJECT = frozenset({"NoSuchKey", "404"})
@@ -24,7 +27,7 @@ def error_code(error: ClientError) -> str:
 
 
 def is_throttled(error: ClientError) -> bool:
-    """Whether the same request may be answered later: too many of them, or a fault of DynamoDB's own."""
+    """Whether the same request may be answered later: too many of them, or a fault of the service's own."""
     return error_code(error) in _THROTTLED
 
 

@@ -7,8 +7,9 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from local.options import InvalidOption, RunOptions
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from local.cloud import LaptopCloud
 
 BUILD = Path("build")
+LOOK_SECONDS = 1.0
 
 
 def main(arguments: list[str]) -> int:
@@ -36,7 +38,9 @@ def main(arguments: list[str]) -> int:
 
 def run(options: RunOptions, *, stay_up: bool) -> int:
     """The main job; with stay_up the cloud then stays until Ctrl-C."""
-    # Here and not above: a wrong option is refused before anything slow is imported.
+    # A wrong option is refused before anything slow is imported.
+    from botocore.exceptions import BotoCoreError
+
     from local.cloud import CloudError, LaptopCloud
     from local.deploy import DeployFailed
     from local.processes import port_is_taken
@@ -55,7 +59,11 @@ def run(options: RunOptions, *, stay_up: bool) -> int:
         if stay_up:
             _stay_up(cloud, options, device_id=record.predictions[0]["body"]["device_id"])
     except (RunFailed, DeployFailed, CloudError, TimeoutError) as failure:
-        return _failed(str(failure))
+        return _failed(cloud.why_gone() or str(failure))
+    except (BotoCoreError, OSError):
+        if gone := cloud.why_gone():
+            return _failed(gone)
+        raise
     except KeyboardInterrupt:
         return _failed("interrupted; everything was stopped")
     finally:
@@ -83,7 +91,16 @@ def _stay_up(cloud: LaptopCloud, options: RunOptions, *, device_id: str) -> None
     print(f'           -d \'{{"device_id": "{device_id}"}}\' {url}/api/predict/risk')
     print("staying up; Ctrl-C stops everything", flush=True)
     with contextlib.suppress(KeyboardInterrupt), page:
-        signal.pause()
+        wait_while_up(cloud)
+
+
+def wait_while_up(cloud: LaptopCloud) -> NoReturn:
+    """Until Ctrl-C; raises CloudError once the cloud is gone."""
+    from local.cloud import CloudError
+
+    while cloud.is_running():
+        time.sleep(LOOK_SECONDS)
+    raise CloudError("the laptop cloud was stopped from elsewhere")
 
 
 def down() -> int:

@@ -72,6 +72,7 @@ class LaptopCloud:
             faults=faults,
         )
         self._record = ProcessRecord(self.settings.state_dir / "processes.json")
+        self._clients: dict[str, Any] = {}
 
     @property
     def endpoint_url(self) -> str:
@@ -166,8 +167,24 @@ class LaptopCloud:
     def is_running(self) -> bool:
         return any(process.is_alive() for process in self._record.read())
 
+    def why_gone(self) -> str | None:
+        """Of a server that was started and has ended without being stopped; None while it runs."""
+        if self.is_running() or not self._record.read():
+            return None
+        return (
+            f"the laptop cloud ended meanwhile, and with it all that it held: it keeps nothing (log: {self.log_file}); "
+            "start again"
+        )
+
     def client(self, service: str, **options: Any) -> Any:
-        """A boto3 client of the laptop's administrator."""
+        """A boto3 client of the laptop's administrator; without options always the same, as one takes long to make."""
+        if options:
+            return self._made(service, **options)
+        if service not in self._clients:
+            self._clients[service] = self._made(service)
+        return self._clients[service]
+
+    def _made(self, service: str, **options: Any) -> Any:
         import boto3
 
         return boto3.session.Session(**credentials()).client(service, endpoint_url=self.endpoint_url, **options)

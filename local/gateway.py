@@ -1,7 +1,12 @@
-"""API Gateway hides why a function failed: its caller gets the API's own 5XX answer, where MiniStack tells the error."""
+"""API Gateway hides why a function failed: its caller gets the API's own 5XX answer, where MiniStack tells the error.
+
+A function that is throttled, or answers anything but a proxy's response, has failed too (Lambda developer guide, "Handling
+Lambda errors with an API Gateway API"); MiniStack passes Lambda's own 429 on, and a 200 around whatever came.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,7 +15,7 @@ logger = logging.getLogger("iops.gateway")
 
 
 class FunctionFailed(RuntimeError):
-    """The function behind a method raised, ran out of time or could not be started."""
+    """The function behind a method was throttled, raised, ran out of time, answered no response or could not be started."""
 
 
 def register() -> None:
@@ -22,12 +27,26 @@ def register() -> None:
 
 def raising(shape: Callable[..., tuple[Any, str | None]]) -> Callable[..., tuple[Any, str | None]]:
     def shaped(result: Any) -> tuple[Any, str | None]:
+        if result.get("throttle"):
+            raise FunctionFailed("it was throttled")
         response, error = shape(result)
         if error is not None:
             raise FunctionFailed(error)
+        if not is_response(result.get("body")):
+            raise FunctionFailed("its answer is no response of a proxy integration")
         return response, error
 
     return shaped
+
+
+def is_response(answer: Any) -> bool:
+    """Whether the gateway can make an HTTP answer of what a function returned."""
+    if isinstance(answer, str | bytes):
+        try:
+            answer = json.loads(answer)
+        except ValueError:
+            return False
+    return isinstance(answer, dict) and "statusCode" in answer
 
 
 def hiding(

@@ -121,11 +121,15 @@ def log_of_invocation(worker: Any) -> str:
 
 def _remembering_failures(invoke: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
     def remembering(*arguments: Any, **options: Any) -> dict[str, Any]:
-        result = invoke(*arguments, **options)
-        _failure.set(result if result.get("status") == "error" else None)
-        return result
+        return remembered(invoke(*arguments, **options))
 
     return remembering
+
+
+def remembered(result: dict[str, Any]) -> dict[str, Any]:
+    """What a worker said of its invocation, for the error that the caller gets."""
+    _failure.set(result if result.get("status") == "error" else None)
+    return result
 
 
 def ask_for_logging(config: Mapping[str, Any]) -> None:

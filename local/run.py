@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from botocore.config import Config
+
 from collectors.agent import Machine, NoDisks
 from insights.schema import KINDS
 from local.api_client import Answer, SignIn, post
@@ -19,6 +21,7 @@ from local.execution import Execution, run_execution
 from local.options import RunOptions
 from local.progress import Progress
 from local.report import write_report
+from local.states.clients import LONGEST_LAMBDA_SECONDS
 from local.this_host import WatchFailed, described, stored_rows, watch
 from local.tuning_progress import TuningProgress
 
@@ -108,7 +111,9 @@ def load_insights(cloud: LaptopCloud, deployment: Deployment, path: Path) -> str
     """Put the file into the bucket and have IngestInsights, the fleet's writer, load it; returns a sentence."""
     bucket, key = deployment["IopsData.BucketName"], f"incoming/{path.name}"
     cloud.client("s3").upload_file(str(path), bucket, key)
-    answer = cloud.client("lambda").invoke(
+    # boto3 waits 60 s and asks again: on a busy machine several would load the same file at once, until it gives up.
+    patient = Config(read_timeout=LONGEST_LAMBDA_SECONDS + 30, retries={"total_max_attempts": 1})
+    answer = cloud.client("lambda", config=patient).invoke(
         FunctionName=deployment["IopsTraining.IngestInsightsName"],
         Payload=json.dumps({"bucket": bucket, "key": key}),
     )

@@ -45,6 +45,7 @@ def register_everything(settings: CloudSettings) -> None:
         permissions,
         sagemaker_service,
         states,
+        streams,
         table_export,
         throughput,
     )
@@ -55,6 +56,7 @@ def register_everything(settings: CloudSettings) -> None:
     autoscaling.register(settings.clock)
     gateway.register()
     states.register(settings)
+    streams.register()
     throughput.register()
     table_export.register(settings)
     recorder = monitoring.register(settings.clock)

@@ -5,6 +5,7 @@ Everything else takes ordinary paths and values. `SAGEMAKER_ROOT` replaces /opt/
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -151,12 +152,19 @@ def run_contained(command: Callable[[], None], paths: ContainerPaths) -> int:
         return EXIT_LOST
     except Exception as bug:
         traceback.print_exc()
-        paths.write_failure(
-            f"a bug of the container, not of the data: {type(bug).__name__}: {bug}; the log has the trace"
-        )
+        paths.write_failure(_neither_data_nor_host(bug))
         return EXIT_BUG
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _neither_data_nor_host(bug: Exception) -> str:
+    if isinstance(bug, OSError) and bug.errno == errno.ENOSPC:
+        return (
+            f"the volume of the instance is full: {bug}; more instances share the rows among more volumes, as with "
+            '{"plan": {"processing_instances": 2, "training_instances": 2}} in the execution\'s input'
+        )
+    return f"a bug of the container, not of the data: {type(bug).__name__}: {bug}; the log has the trace"
 
 
 def leave_at_once(code: int) -> NoReturn:

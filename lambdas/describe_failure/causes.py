@@ -44,7 +44,7 @@ def read_failure(error: object, cause: object, *, depth: int = 0) -> Failure:
         return Failure(error=name, reason=text)
     for field, kind, log_group in JOB_KINDS:
         if told.get(field):
-            reason = _text(told.get("FailureReason") or told.get("ExitMessage"))
+            reason = _text(told.get("FailureReason") or told.get("ExitMessage")) or _limit(told)
             return Failure(error=name, reason=reason, job=_text(told[field]), job_kind=kind, log_group=log_group)
     if "ExecutionArn" in told and depth < _DEEPEST_NESTING:
         inner = read_failure(told.get("Error") or name, told.get("Cause"), depth=depth + 1)
@@ -53,6 +53,15 @@ def read_failure(error: object, cause: object, *, depth: int = 0) -> Failure:
     if "errorMessage" in told:
         return Failure(error=_text(told.get("errorType")) or name, reason=_text(told["errorMessage"]))
     return Failure(error=name, reason=_text(told.get("message") or told.get("Message")) or text)
+
+
+def _limit(job: Mapping[str, object]) -> str:
+    """SageMaker gives no reason for a job that it stopped at its time limit."""
+    stopping = job.get("StoppingCondition")
+    is_stopped = "Stopped" in (job.get("ProcessingJobStatus"), job.get("TrainingJobStatus"))
+    if not is_stopped or not isinstance(stopping, Mapping):
+        return ""
+    return f"it was stopped; its time limit is {_text(stopping.get('MaxRuntimeInSeconds'))} s (MaxRuntimeInSeconds)"
 
 
 def _parsed(cause: object) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -70,18 +70,28 @@ def _error_and_cause(given: Mapping[str, Any]) -> tuple[object, object]:
 
 
 def _failed_trial(sagemaker: Any, failure: Failure) -> tuple[str, str]:
-    """Name and reason of a failed training job: a tuning job often only says that all its training jobs failed."""
+    """Name and reason of a training job that failed, or else was stopped: a tuning job often only says that all of its
+    training jobs failed, and SageMaker gives no reason for one that it stopped at its time limit."""
+    for status, otherwise in (
+        ("Failed", ""),
+        ("Stopped", "it was stopped, as at its time limit (MaxRuntimeInSeconds)"),
+    ):
+        for trial in _trials(sagemaker, failure.job, status):
+            if reason := trial.get("FailureReason") or otherwise:
+                return str(trial["TrainingJobName"]), " ".join(str(reason).split())
+    return "", ""
+
+
+def _trials(sagemaker: Any, tuning_job: str, status: str) -> Sequence[Mapping[str, Any]]:
     try:
         answer = sagemaker.list_training_jobs_for_hyper_parameter_tuning_job(
-            HyperParameterTuningJobName=failure.job, StatusEquals="Failed", MaxResults=10
+            HyperParameterTuningJobName=tuning_job, StatusEquals=status, MaxResults=10
         )
     except (ClientError, BotoCoreError):
         logger.warning("the tuning job's training jobs cannot be listed", exc_info=True)
-        return "", ""
-    for trial in answer.get("TrainingJobSummaries", []):
-        if trial.get("FailureReason"):
-            return str(trial["TrainingJobName"]), " ".join(str(trial["FailureReason"]).split())
-    return "", ""
+        return []
+    found: Sequence[Mapping[str, Any]] = answer.get("TrainingJobSummaries", [])
+    return found
 
 
 def _failed_resource(cloudformation: Any, given: Mapping[str, Any]) -> str:

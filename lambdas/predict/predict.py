@@ -24,7 +24,7 @@ from lambdas.predict.variants import Told, told_by_variants
 
 # Medians, slopes and variances of fewer rows say nothing about where a device is heading.
 FEWEST_ROWS = 3
-NOT_STORED = "the prediction could not be stored; it will be missing from the device's history"
+NOT_STORED = "the prediction could not be stored; it may be missing from the device's history"
 
 
 @dataclass(frozen=True)

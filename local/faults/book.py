@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Literal
 
 Where = Literal["call", "function", "job", "task"]
-What = Literal["throttled", "times_out", "crashes", "garbage", "disk_full", "twice"]
+What = Literal["throttled", "times_out", "crashes", "lost", "garbage", "denied", "disk_full", "twice"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
     """One fault and where it strikes.
 
-    name: of a call the IAM action (s3:PutObject), of a function its folder in lambdas/, of a job its first argument
-    (engineer), of a task its state. A call's `caller` is text of the caller's session ARN or the name of its state;
+    name: of a call the IAM action (s3:PutObject; * is any), of a function its folder in lambdas/, of a job its first
+    argument (engineer), of a task its state. A call's `caller` is text of the caller's session ARN or the name of its state;
     `holding` is text of its path or body, of a job its further arguments. It strikes `times` times, after `skip` that
-    it let pass; of a function that crashes, `skip` is the number of calls to AWS that it still makes.
+    it let pass; of a function that crashes, `skip` is the number of calls to AWS that it still makes. A call that times
+    out is answered `late_seconds` later; 1.5 are past the second that a task or function with that fault is given.
     """
 
     id: str
@@ -32,9 +33,10 @@ class Fault:
     holding: str = ""
     times: int = 1
     skip: int = 0
+    late_seconds: float = 1.5
 
     def fits(self, where: Where, name: str, *, caller: str, holding: str) -> bool:
-        return self.where == where and self.name == name and self.caller in caller and self.holding in holding
+        return self.where == where and self.name in (name, "*") and self.caller in caller and self.holding in holding
 
 
 class Book:

@@ -2,6 +2,7 @@
 
 disk_full: what it writes below its contract root meets the kernel's ENOSPC (/dev/full), as on a volume without room.
 crashes: SIGKILL, as by the kernel that needs its memory, when it opens the second file that it writes.
+lost: the same, and whoever started it says that its instance has gone.
 """
 
 import builtins
@@ -32,4 +33,7 @@ if __name__ == "__main__":
     io.open = builtins.open = opened
     module = sys.argv[1]
     sys.argv = sys.argv[1:]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    if module.endswith(".py"):
+        runpy.run_path(module, run_name="__main__")
+    else:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -1,5 +1,5 @@
-"""Calls to AWS: refused by their service's throttling, done with the answer lost or late, done twice, or with an object cut
-off on its way."""
+"""Calls to AWS: refused by their service's throttling or for a missing permission, done with the answer lost or late, done
+twice, or with an object or an answer cut off on its way."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ THROTTLING: Final = {
     "sns": (400, "Throttled"),
 }
 OTHERWISE_THROTTLED: Final = (400, "ThrottlingException")
-LOST: Final = (500, "InternalFailure")
+LOST: Final = {"dynamodb": (500, "InternalServerError")}
+OTHERWISE_LOST: Final = (500, "InternalFailure")
+PUT_OBJECT: Final = "s3:PutObject"
 XML_SERVICES: Final = ("s3", "cloudformation", "sns")
-LATE_SECONDS: Final = 1.5
-"""Past the second that a task or function with the fault times_out is given."""
 
 
 def register(book: Book) -> None:
@@ -46,6 +46,8 @@ def with_faults(book: Book, service: str, handler: Handler) -> Handler:
         caller = caller_of(headers, query)
         text = f"{path} {body[:100_000].decode('utf-8', 'replace')}"
         fault = book.take("call", action, caller=caller, holding=text)
+        if fault is not None and fault.what == "denied":
+            return denial(service, action, caller, headers)
         answer = await _answer(fault, service, handler, (method, path, headers, body, query))
         await functions.met_by(caller)
         return answer
@@ -58,16 +60,33 @@ async def _answer(fault: Fault | None, service: str, handler: Handler, request: 
         return await handler(*request)
     if fault.what == "throttled":
         return refusal(service, *THROTTLING.get(service, OTHERWISE_THROTTLED), "Rate exceeded")
-    if fault.what == "garbage":
+    if fault.what == "garbage" and fault.name == PUT_OBJECT:
         method, path, headers, body, query = request
         return await handler(method, path, _unchecked(headers), body[: len(body) // 2], query)
-    answer = await handler(*request)
     if fault.what == "twice":
-        return await handler(*request)
+        await handler(*request)
+    return await _spoilt(fault, service, await handler(*request))
+
+
+async def _spoilt(fault: Fault, service: str, answer: Answer) -> Answer:
+    """What the caller gets of a call that was done."""
     if fault.what == "times_out":
-        await asyncio.sleep(LATE_SECONDS)
-        return answer
-    return refusal(service, *LOST, "the answer was lost on its way")
+        await asyncio.sleep(fault.late_seconds)
+    if fault.what == "garbage":
+        return halved(answer)
+    if fault.what == "crashes":
+        return refusal(service, *LOST.get(service, OTHERWISE_LOST), "the answer was lost on its way")
+    return answer
+
+
+def halved(answer: Answer) -> Answer:
+    """Its second half is missing; a checksum among the headers is still that of the whole."""
+    status, headers, body = answer
+    return (
+        status,
+        {name: value for name, value in headers.items() if name.lower() != "content-length"},
+        body[: len(body) // 2],
+    )
 
 
 def caller_of(headers: Mapping[str, str], query: Mapping[str, Any]) -> str:
@@ -83,6 +102,15 @@ def _unchecked(headers: Mapping[str, str]) -> dict[str, str]:
     """Without what would tell S3 that half of the object is missing."""
     dropped = ("x-amz-checksum", "content-md5", "x-amz-sdk-checksum", "x-amz-trailer", "x-amz-decoded-content-length")
     return {name: value for name, value in headers.items() if not name.lower().startswith(dropped)}
+
+
+def denial(service: str, action: str, caller: str, headers: Mapping[str, str]) -> Answer:
+    """As the service words a missing permission."""
+    from ministack.core import iam_actions
+
+    principal, request = caller.partition(" ")[0], headers.get("amz-sdk-invocation-id", "")
+    answer: Answer = iam_actions.access_denied_response(service, action, principal, request, headers=dict(headers))
+    return answer
 
 
 def refusal(service: str, status: int, code: str, message: str) -> Answer:

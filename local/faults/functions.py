@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from local.faults.book import Book, Fault, What
+from local.lambda_workers import DIED, remembered
 
 SHORT_SECONDS: Final = 1
 IN_ITS_WORKER: Final[tuple[What, ...]] = ("times_out", "crashes", "garbage", "twice")
@@ -90,7 +91,8 @@ def _doomed(worker: Any, fault: Fault, invoke: Callable[[], dict[str, Any]]) -> 
     if fault.what == "times_out":
         return {"status": "error", "error": f"Task timed out after {SHORT_SECONDS}.00 seconds"}
     _kill(worker)
-    return {"status": "error", "error": "Worker process died"}
+    worker._proc.wait()  # else the next invocation is given to it
+    return remembered({"status": "error", "error": DIED})
 
 
 async def met_by(caller: str) -> None:

@@ -1,4 +1,5 @@
-"""SageMaker's containers: out of time, killed once they have written something, or on a disk that is full."""
+"""SageMaker's containers: out of time, killed once they have written something, gone with their instance just then, or on
+a disk that is full."""
 
 from __future__ import annotations
 
@@ -7,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from local.faults.book import Book
+from local.faults.book import Book, What
 from local.sagemaker.containers import Container, Containers, Start
 from local.sagemaker.jobs import Execution
 
+IN_ITS_CONTAINER: Final[tuple[What, ...]] = ("disk_full", "crashes", "lost")
 ENTRY: Final = str(Path(__file__).parent / "faulty_container.py")
 
 
@@ -21,12 +23,14 @@ def register(book: Book) -> None:
 
 def with_faulty_entry(book: Book, start: Callable[..., Container]) -> Callable[..., Container]:
     def started(containers: Containers, wanted: Start) -> Container:
-        fault = book.take("job", _name(wanted), whats=("disk_full", "crashes"), holding=" ".join(wanted.arguments))
+        fault = book.take("job", _name(wanted), whats=IN_ITS_CONTAINER, holding=" ".join(wanted.arguments))
         if fault is None:
             return start(containers, wanted)
         environment = {**wanted.environment, "FAULT": fault.what}
         arguments = (wanted.module, *wanted.arguments)
-        return start(containers, replace(wanted, module=ENTRY, arguments=arguments, environment=environment))
+        container = start(containers, replace(wanted, module=ENTRY, arguments=arguments, environment=environment))
+        container.falls_with_its_instance = fault.what == "lost"
+        return container
 
     return started
 

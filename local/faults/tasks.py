@@ -23,7 +23,10 @@ def register(book: Book, state_dir: Path) -> None:
 
     from local.states.clients import RoleClients
 
-    sfn._execute_task = with_faults(book, state_dir / ENTRIES_FILE, sfn._execute_task)
+    entries = state_dir / ENTRIES_FILE
+    sfn._execute_task = with_faults(book, entries, sfn._execute_task)
+    sfn._execute_map = kept_entry(entries, sfn._execute_map)
+    sfn._execute_parallel = kept_entry(entries, sfn._execute_parallel)
     setattr(RoleClients, "get", saying_the_state(RoleClients.get))  # noqa: B010 - a method is replaced
 
 
@@ -38,6 +41,16 @@ def with_faults(book: Book, entries: Path, execute: Callable[..., Any]) -> Calla
             return execute(state, raw_input, execution, context)
         finally:
             _state.reset(token)
+
+    return executed
+
+
+def kept_entry(entries: Path, execute: Callable[..., Any]) -> Callable[..., Any]:
+    """Maps and parallel branches meet no fault themselves."""
+
+    def executed(state: dict[str, Any], raw_input: Any, execution: dict[str, Any], context: dict[str, Any]) -> Any:
+        _keep(entries, execution, context["State"]["Name"], raw_input, context)
+        return execute(state, raw_input, execution, context)
 
     return executed
 

@@ -19,6 +19,7 @@ from local.sagemaker.settings import Settings
 logger = logging.getLogger("iops.sagemaker")
 SIGNALLED = 128
 """Docker's exit code of a process that a signal ended is 128 + its number."""
+KILLED = SIGNALLED + signal.SIGKILL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,8 @@ class Container:
         self.pid = pid
         self.identity = ProcessIdentity.of(pid)
         self.exit_code: int | None = None
+        self.falls_with_its_instance = False
+        """Set by who takes the machine away from below it: that it was killed says nothing of the container then."""
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._on_exit: list[Callable[[], None]] = []
@@ -52,6 +55,11 @@ class Container:
     @property
     def is_running(self) -> bool:
         return self.exit_code is None
+
+    @property
+    def is_lost(self) -> bool:
+        """It ended because its instance did. Killed by anybody else it ended by itself, as of a lack of memory."""
+        return self.falls_with_its_instance and self.exit_code == KILLED
 
     def terminate(self) -> None:
         """SIGTERM to the container's first process, as Docker sends it."""

@@ -42,6 +42,13 @@ class JobFailed(Exception):
     """Why a job ends as Failed, in the words of its FailureReason."""
 
 
+class InstanceLost(JobFailed):
+    """The machine below a container is gone: the platform's fault, the one that a job's RetryStrategy is for."""
+
+    def __init__(self) -> None:
+        super().__init__("InternalServerError: We encountered an internal error. Please try again.")
+
+
 class InvocationError(Exception):
     """An error answer of the runtime: its code, HTTP status and modelled members."""
 

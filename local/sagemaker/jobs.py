@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from local.sagemaker.containers import Container, Start
-from local.sagemaker.errors import JobFailed, SageMakerError, resource_in_use, validation
+from local.sagemaker.errors import InstanceLost, JobFailed, SageMakerError, resource_in_use, validation
 from local.sagemaker.logs import LogTail
 from local.sagemaker.service import Service
 from local.sagemaker.store import Record
@@ -65,7 +65,7 @@ class Execution:
     """The first; the others are then stopped, and that they were is no reason."""
 
     def run(self, *, max_runtime_seconds: float) -> None:
-        """Start every instance and wait; raises JobFailed when one fails by itself."""
+        """Start every instance and wait; raises JobFailed when one fails by itself, InstanceLost when one is lost."""
         control: Control = self.record.memory["control"]
         epoch = int(time.time())
         tails = [self._tail(instance, epoch) for instance in self.instances]
@@ -79,6 +79,8 @@ class Execution:
             for tail in tails:
                 self.service.logs.detach(tail)
         if self.ending == "ended":
+            if any(instance.container and instance.container.is_lost for instance in self.instances):
+                raise InstanceLost  # what the others say of it is no reason of the job's
             self._raise_failure()
 
     def _tail(self, instance: Instance, epoch: int) -> LogTail:
@@ -143,15 +145,17 @@ def failure_text(root: Path) -> str:
     return ""
 
 
-def instances_of(service: Service, kind: str, job: str, count: int) -> list[Instance]:
-    """Fresh roots for algo-1 ... algo-n; what an earlier job of that name left is removed."""
+def instances_of(service: Service, kind: str, job: str, count: int, *, restart: int = 0) -> list[Instance]:
+    """Fresh roots for algo-1 ... algo-n; what an earlier job of that name, or attempt at this one, left is removed. A
+    restart has a log of its own."""
     base, logs = service.settings.containers_dir / kind / job, service.settings.state_dir / "logs" / kind / job
     shutil.rmtree(base, ignore_errors=True)
     instances = []
     for number in range(1, count + 1):
         host = f"algo-{number}"
         (base / host).mkdir(parents=True)
-        instances.append(Instance(host, (base / host).resolve(), logs / f"{host}.log"))
+        log = logs / (f"{host}-restart-{restart}.log" if restart else f"{host}.log")
+        instances.append(Instance(host, (base / host).resolve(), log))
     return instances
 
 

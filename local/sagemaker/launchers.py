@@ -193,6 +193,7 @@ class ZygoteLauncher:
         for answer in waiting:
             answer.set_exception(ZygoteLost("it ended"))
         for container in running:
+            container.falls_with_its_instance = True
             container.kill()
             container.ended(-9)
 

@@ -163,9 +163,10 @@ def _fail(service: Service, record: Record, instances: Sequence[jobs.Instance], 
 
 
 def _end(service: Service, record: Record, instances: Sequence[jobs.Instance], status: str, **members: Any) -> None:
-    message = instances[0].root / "output" / "message"
-    if message.exists():
-        members["ExitMessage"] = message.read_text(errors="replace")[: jobs.FAILURE_CHARACTERS]
+    messages = [instance.root / "output" / "message" for instance in instances]
+    said = next((message for message in messages if message.exists()), None)
+    if said:
+        members["ExitMessage"] = said.read_text(errors="replace")[: jobs.FAILURE_CHARACTERS]
     jobs.clear(instances)
     with service.store.changing(record) as body:
         body.update(ProcessingJobStatus=status, ProcessingEndTime=now(), **members)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from local.sagemaker import jobs
-from local.sagemaker.algorithm_metrics import check_definitions, final_metrics, publish
-from local.sagemaker.errors import not_on_the_laptop, validation
-from local.sagemaker.images import environment_of, module_of, start_of
+from local.sagemaker.algorithm_metrics import final_metrics, publish
+from local.sagemaker.errors import InstanceLost, validation
+from local.sagemaker.images import environment_of, start_of
 from local.sagemaker.ports import free_port
 from local.sagemaker.service import Service
 from local.sagemaker.store import Record, Scope, listing, now
-from local.sagemaker.transfer import S3Location, download, objects_below, upload_archive, upload_folder
+from local.sagemaker.training_requests import check_training_request, s3_source
+from local.sagemaker.transfer import S3Location, download, upload_archive, upload_folder
 from local.settings import HOST
 
 KIND = "TrainingJob"
@@ -26,6 +28,8 @@ DESCRIBED = (
 )  # fmt: skip
 DEFAULT_RUNTIME_SECONDS = 86_400
 """StoppingCondition's documented default: one day."""
+REPLACING = "Launched instance was unhealthy, replacing it!"
+"""One of SecondaryStatusTransition's messages of Starting, which a retried job returns to (RetryStrategy)."""
 
 
 def create_training_job(service: Service, scope: Scope, request: dict[str, Any]) -> dict[str, Any]:
@@ -33,54 +37,6 @@ def create_training_job(service: Service, scope: Scope, request: dict[str, Any])
     record = register(service, scope, request)
     jobs.run_in_background(f"training-{record.name}", lambda: run(service, record))
     return {"TrainingJobArn": record.arn}
-
-
-def check_training_request(service: Service, request: Mapping[str, Any]) -> None:
-    """What AWS refuses at once: no such image, a role that it cannot assume, channels without objects."""
-    if "ServerlessJobConfig" in request or "TrainingImage" not in request.get("AlgorithmSpecification", {}):
-        raise not_on_the_laptop("a training job without AlgorithmSpecification.TrainingImage")
-    for member in ("RoleArn", "OutputDataConfig", "ResourceConfig", "StoppingCondition"):
-        if member not in request:
-            raise validation(f"{member} is required.")
-    module_of(request["AlgorithmSpecification"]["TrainingImage"], service.settings)
-    check_definitions(request["AlgorithmSpecification"].get("MetricDefinitions", []))
-    resources = request["ResourceConfig"]
-    if "InstanceType" not in resources or "InstanceCount" not in resources:
-        raise not_on_the_laptop("a ResourceConfig without InstanceType and InstanceCount")
-    service.role_session(request["RoleArn"])
-    check_channels(service, request)
-
-
-def check_channels(service: Service, request: Mapping[str, Any]) -> None:
-    names = [channel["ChannelName"] for channel in request.get("InputDataConfig", [])]
-    if len(names) != len(set(names)):
-        raise validation("Channel names must be unique.")
-    client = service.clients.for_role("s3", request["RoleArn"])
-    for channel in request.get("InputDataConfig", []):
-        source = s3_source(channel)
-        try:
-            is_empty = not objects_below(client, source["S3Uri"])
-        except Exception as error:
-            raise validation(_no_objects(service, request, source) + f" Error message from S3: {error}") from error
-        if is_empty:
-            raise validation(_no_objects(service, request, source))
-
-
-def _no_objects(service: Service, request: Mapping[str, Any], source: Mapping[str, Any]) -> str:
-    bucket = S3Location.parse(source["S3Uri"]).bucket
-    return (
-        f'No S3 objects found under S3 URL "{source["S3Uri"]}" given in input data source. Please ensure that the '
-        f"bucket exists in the selected region ({service.settings.region}), that objects exist under that S3 prefix, "
-        f'and that the role "{request["RoleArn"]}" has "s3:ListBucket" permissions on bucket "{bucket}".'
-    )
-
-
-def s3_source(channel: Mapping[str, Any]) -> dict[str, Any]:
-    source: dict[str, Any] | None = channel["DataSource"].get("S3DataSource")
-    mode = channel.get("InputMode", "File")
-    if source is None or source["S3DataType"] != "S3Prefix" or mode == "Pipe":
-        raise not_on_the_laptop(f"channel {channel['ChannelName']}: a source other than S3Prefix in File mode")
-    return source
 
 
 def register(service: Service, scope: Scope, request: Mapping[str, Any], **extra: Any) -> Record:
@@ -113,29 +69,54 @@ def register(service: Service, scope: Scope, request: Mapping[str, Any], **extra
 
 
 def run(service: Service, record: Record) -> None:
-    """The whole job, in its own thread; every way out ends in a final status."""
+    """The whole job, in its own thread; every way out ends in a final status. RetryStrategy is for a lost instance alone,
+    and MaxRuntimeInSeconds for all attempts together (StoppingCondition)."""
     body = record.body
-    count = body["ResourceConfig"]["InstanceCount"]
-    instances = jobs.instances_of(service, "training", record.name, count)
-    execution = jobs.Execution(service, record, instances, LOG_GROUP, body["RoleArn"])
+    most_restarts = body.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0)
+    deadline = time.monotonic() + body["StoppingCondition"].get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_SECONDS)
+    for restart in range(most_restarts + 1):
+        execution = _execution_of(service, record, restart)
+        if not _is_made_again(execution, deadline, may_restart=restart < most_restarts):
+            return
+
+
+def _is_made_again(execution: jobs.Execution, deadline: float, *, may_restart: bool) -> bool:
+    """One attempt to its end."""
+    service, record, instances = execution.service, execution.record, execution.instances
     try:
-        jobs.check_not_stopped(record)
-        enter(service, record, "Downloading", "Downloading input data")
-        _prepare(service, record, instances)
-        jobs.check_not_stopped(record)
-        enter(service, record, "Training", "Training image download completed. Training in progress.")
-        execution.run(max_runtime_seconds=body["StoppingCondition"].get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_SECONDS))
-        if execution.ending == "ended":
-            enter(service, record, "Uploading", "Uploading generated training model")
-        else:
-            enter(service, record, "Stopping", "Stopping the training job")
-        _upload(service, record, instances, with_model=True)
+        _attempt(execution, deadline)
     except jobs.Stopped:
         execution.ending = "stopped"
     except Exception as error:
+        if may_restart and isinstance(error, InstanceLost):
+            enter(service, record, "Starting", REPLACING)
+            return True
         _fail(service, record, instances, jobs.reason_of(error))
-        return
+        return False
     _finish(service, record, instances, execution.ending)
+    return False
+
+
+def _execution_of(service: Service, record: Record, restart: int) -> jobs.Execution:
+    """Its instances with nothing in them yet."""
+    count = record.body["ResourceConfig"]["InstanceCount"]
+    instances = jobs.instances_of(service, "training", record.name, count, restart=restart)
+    return jobs.Execution(service, record, instances, LOG_GROUP, record.body["RoleArn"])
+
+
+def _attempt(execution: jobs.Execution, deadline: float) -> None:
+    service, record, instances = execution.service, execution.record, execution.instances
+    jobs.check_not_stopped(record)
+    enter(service, record, "Downloading", "Downloading input data")
+    _prepare(service, record, instances)
+    jobs.check_not_stopped(record)
+    enter(service, record, "Training", "Training image download completed. Training in progress.")
+    execution.run(max_runtime_seconds=deadline - time.monotonic())
+    if execution.ending == "ended":
+        enter(service, record, "Uploading", "Uploading generated training model")
+    else:
+        enter(service, record, "Stopping", "Stopping the training job")
+    _upload(service, record, instances, with_model=True)
 
 
 def enter(service: Service, record: Record, status: str, message: str, **members: Any) -> None:
@@ -146,7 +127,7 @@ def enter(service: Service, record: Record, status: str, message: str, **members
         body["SecondaryStatusTransitions"].append({"Status": status, "StartTime": moment, "StatusMessage": message})
         body["SecondaryStatus"] = status
         if status == "Downloading":
-            body["TrainingStartTime"] = moment
+            body.setdefault("TrainingStartTime", moment)
         body.update(members)
 
 

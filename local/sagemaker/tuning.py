@@ -15,6 +15,7 @@ from local.sagemaker.search import Search, combinations, ranges_of
 from local.sagemaker.service import Service
 from local.sagemaker.store import Record, Scope, listing, now, page_of
 from local.sagemaker.tags import as_mapping
+from local.sagemaker.training_requests import check_training_request
 from local.sagemaker.trials import KIND, TrialBook, final_value, summary
 
 MOST_JOBS = {"Bayesian": 750, "Random": 10_000, "Grid": 10_000}
@@ -69,7 +70,7 @@ def check(service: Service, request: Mapping[str, Any]) -> None:
             f"The objective metric for the hyperparameter tuning job, [{objective['MetricName']}], isn't in the list "
             f"of defined metrics, {defined}. Choose one of the defined metrics."
         )
-    training.check_training_request(service, job_request(definition, "check", {}))
+    check_training_request(service, job_request(definition, "check", {}))
 
 
 def _check_limits(limits: Mapping[str, int], strategy: str) -> None:

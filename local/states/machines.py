@@ -1,4 +1,5 @@
-"""Creating and updating a state machine: its role must allow what Step Functions sets up in its name."""
+"""Creating and updating a state machine: its role must allow what Step Functions sets up in its name. Starting an execution
+twice."""
 
 from __future__ import annotations
 
@@ -48,6 +49,7 @@ def register() -> None:
 
     sfn._create_state_machine = _checked_request(sfn._create_state_machine)
     sfn._update_state_machine = _checked_request(sfn._update_state_machine)
+    sfn._start_execution = _started_once(sfn._start_execution)
     handlers = provisioners._RESOURCE_HANDLERS[RESOURCE_TYPE]
     create = handlers["create"]
 
@@ -77,6 +79,22 @@ def _is_true(value: Any) -> bool:
 def _logs(configuration: Mapping[str, Any] | None) -> bool:
     given = configuration or {}
     return bool(given.get("Level", given.get("level", "OFF")) != "OFF")
+
+
+def _started_once(original: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
+    """StartExecution is idempotent: the name and input of a running execution answer with that execution."""
+
+    def start(request: dict[str, Any]) -> Any:
+        from ministack.core.responses import json_response
+        from ministack.services import stepfunctions as sfn
+
+        same = (request.get("stateMachineArn", ""), request.get("name", ""), request.get("input", "{}"))
+        for known in list(sfn._executions.values()):
+            if (known["stateMachineArn"], known["name"], known["input"]) == same and known["status"] == "RUNNING":
+                return json_response({"executionArn": known["executionArn"], "startDate": known["startDate"]})
+        return original(request)
+
+    return start
 
 
 def _checked_request(original: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:

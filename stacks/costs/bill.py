@@ -74,8 +74,9 @@ class Model:
         """The bill of one run of TrainModels with its promotions."""
         settings, load, jobs = self.settings, self.load, self.jobs
         kinds = [kind for kind in jobs.trial if settings.model_type in ("both", kind)]
-        trials = settings.tuning_max_jobs * sum(jobs.trial[kind] + load.job_overhead_seconds for kind in kinds)
-        steps = [jobs.engineer, *(jobs.evaluate[kind] for kind in kinds)]
+        trial_count = settings.tuning_max_jobs * jobs.trial_instances
+        trials = trial_count * sum(jobs.trial[kind] + load.job_overhead_seconds for kind in kinds)
+        steps = [*jobs.engineer, *(jobs.evaluate[kind] for kind in kinds)]
         processing = sum(step + load.job_overhead_seconds for step in steps)
         rows = load.training_rows
         scanned_kb = rows * load.insight_kb

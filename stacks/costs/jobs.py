@@ -1,6 +1,6 @@
 """How long the jobs of a training take: of a measured run, in proportion to its rows, or assumed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,16 +10,18 @@ from stacks.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSeconds:
-    """Seconds of one instance; `trial` of one of the trials of a kind, `origin` says where the figures come from."""
+    """Seconds of one instance; `engineer` of each that makes the features, and of their merge where there are several,
+    `trial` of one of the trials of a kind, `origin` says where the figures come from."""
 
-    engineer: float
+    engineer: Sequence[float]
     trial: Mapping[str, float]
     evaluate: Mapping[str, float]
     origin: str
+    trial_instances: int = 1
 
 
 ASSUMED = JobSeconds(
-    engineer=600,
+    engineer=(600.0,),
     trial=dict.fromkeys(KINDS, 300.0),
     evaluate=dict.fromkeys(KINDS, 300.0),
     origin="assumed, as there is no measured run (make run writes build/run.json)",
@@ -33,7 +35,8 @@ def measured(run: Mapping[str, Any], *, settings: Settings, rows: float) -> JobS
     more rows than were measured the figures are bounds from above.
     """
     seconds = {step["name"]: float(step["seconds"]) for step in run.get("steps", [])}
-    known = run.get("execution", {}).get("output", {}).get("rows")
+    output = run.get("execution", {}).get("output", {})
+    known, plan = output.get("rows"), output.get("plan", {})
     names = {kind: kind.capitalize() for kind in KINDS}
     wanted = ["EngineerFeatures", *(f"{step}{name}" for step in ("Tune", "Evaluate") for name in names.values())]
     if not known or any(f"train/{step}" not in seconds for step in wanted):
@@ -41,9 +44,13 @@ def measured(run: Mapping[str, Any], *, settings: Settings, rows: float) -> JobS
     by_rows = rows / known
     share = settings.tuning_max_parallel_jobs / settings.tuning_max_jobs
     return JobSeconds(
-        engineer=seconds["train/EngineerFeatures"] * by_rows,
+        engineer=[
+            *[seconds["train/EngineerFeatures"] * by_rows] * plan.get("processing_instances", 1),
+            *(seconds[name] * by_rows for name in ("train/MergeFeatures",) if name in seconds),
+        ],
         trial={kind: seconds[f"train/Tune{name}"] * share * by_rows for kind, name in names.items()},
         evaluate={kind: seconds[f"train/Evaluate{name}"] * by_rows for kind, name in names.items()},
         origin=f"measured run of {known:,} rows, {settings.tuning_max_jobs} trials, {settings.tuning_max_parallel_jobs} at "
         f"once, stretched to {rows:,.0f} rows",
+        trial_instances=plan.get("training_instances", 1),
     )

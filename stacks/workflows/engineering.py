@@ -8,7 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from stacks.workflows.jobs import JobDefaults, planned_cluster, processing_input, processing_job
+from stacks.workflows.jobs import JobDefaults, job_name, planned_cluster, processing_input, processing_job
 from stacks.workflows.steps import JOB_RETRIES, choice, expression, task, when
 
 Json = Any
@@ -34,7 +34,11 @@ class Engineering:
 
     @property
     def catchable(self) -> Sequence[sfn.CustomState]:
-        return self.first, self.engineer, self.merge, self.last
+        return self.first, self.last
+
+    @property
+    def jobs(self) -> Sequence[sfn.CustomState]:
+        return self.engineer, self.merge
 
     def _find_previous_splits(self) -> sfn.CustomState:
         """The first run has none, and a processing input whose prefix is empty fails its job."""
@@ -55,7 +59,7 @@ class Engineering:
         oracle = processing_input("oracle", f"{_RAW} & 'generated/oracle.npz'")
         request = processing_job(
             self._defaults,
-            "engineer",
+            job_name("engineer"),
             arguments=["engineer", *_CHOICES],
             inputs=expression(
                 f"""$run.source.kind = 's3' ? ({_with_previous(files)})
@@ -72,7 +76,7 @@ class Engineering:
     def _merge(self) -> sfn.CustomState:
         request = processing_job(
             self._defaults,
-            "merge",
+            job_name("merge"),
             arguments=["merge", *_CHOICES],
             inputs=expression(_with_previous(processing_input("shards", _SHARDS))),
             output_name="features",

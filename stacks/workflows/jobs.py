@@ -7,6 +7,7 @@ from typing import Any
 from stacks.budget import TAG
 from stacks.names import package_group_name
 from stacks.settings import Settings
+from stacks.workflows.lost_worker import again
 from stacks.workflows.steps import ATTEMPT, expression
 
 Json = Any
@@ -18,6 +19,8 @@ _SEED = "7"  # improves reproducibility; AMT promises no more of a Bayesian sear
 
 _TRAINING_INSTANCES = "$plan.training_instances"
 _TRIAL_SECONDS = 3600
+# Of a trial whose instance was lost (InternalServerError); all attempts together have _TRIAL_SECONDS (StoppingCondition).
+_RESTARTS = 2
 
 OBJECTIVES: Mapping[str, str] = {"risk": "validation:mlogloss", "performance": "validation:rmse"}
 
@@ -33,7 +36,7 @@ class JobDefaults:
 
 def processing_job(
     defaults: JobDefaults,
-    step: str,
+    name: str,
     *,
     arguments: Sequence[str],
     inputs: Json,
@@ -45,7 +48,7 @@ def processing_job(
     """CreateProcessingJob; `arguments`, `inputs`, `output_uri` and `cluster` may hold expressions. Without a `cluster` it
     is one instance as the settings have it."""
     return {
-        "ProcessingJobName": expression(f"'iops-{step}-' & $run.run_id & '-' & {ATTEMPT}"),
+        "ProcessingJobName": name,
         "AppSpecification": {"ImageUri": defaults.image_uri, "ContainerArguments": list(arguments)},
         "RoleArn": defaults.role_arn,
         "ProcessingInputs": inputs,
@@ -74,6 +77,11 @@ def processing_job(
         "NetworkConfig": {"EnableNetworkIsolation": True},
         "Tags": _TAGS,
     }
+
+
+def job_name(step: str, *, kind: str = "", run_id: str = "$run.run_id") -> str:
+    """50 characters at most, of 63 (iops-evaluate-performance-<run>-r99-9-again). `kind` is that of the branch."""
+    return expression(f"'iops-{step}-' & {run_id} & '-' & {ATTEMPT} & {again(kind)}")
 
 
 def planned_cluster(instances: Json = 1) -> Json:
@@ -159,6 +167,7 @@ def _training_job(defaults: JobDefaults, kind: str) -> Json:
             "VolumeSizeInGB": expression("$plan.training_volume_gb"),
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": _TRIAL_SECONDS},
+        "RetryStrategy": {"MaximumRetryAttempts": _RESTARTS},
         "EnableNetworkIsolation": True,  # instances of one job still reach each other (CreateTrainingJob)
     }
 

@@ -13,6 +13,7 @@ from constructs import Construct
 from stacks.names import endpoint_stack_name
 from stacks.workflows.jobs import (
     JobDefaults,
+    job_name,
     model_key,
     model_package,
     planned_cluster,
@@ -21,10 +22,12 @@ from stacks.workflows.jobs import (
     tuning_job,
     tuning_job_name,
 )
+from stacks.workflows.lost_worker import catch_lost, repeated
 from stacks.workflows.steps import (
     ATTEMPT,
     CAUGHT,
     JOB_RETRIES,
+    NESTED_RETRY,
     choice,
     describe,
     expression,
@@ -50,8 +53,9 @@ def model_branch(scope: Construct, kind: str, *, parts: "TrainingParts") -> sfn.
     promote = _promote(scope, kind, parts)
     failed = _failed(scope, kind, parts)
     find_live, locate_live = _find_live(scope, kind), _locate_live(scope, kind)
-    for state in (tune, best, locate_live, evaluate, judge, approve, reject, promote):
+    for state in (tune, best, locate_live, judge, approve, reject, promote):
         state.add_catch(failed, errors=["States.ALL"], assign={f"{kind}_caught": expression(CAUGHT)})
+    catch_lost(scope, [evaluate], otherwise=failed, kind=kind)
 
     done = sfn.Succeed.jsonata(scope, f"{title}Done", outputs=expression(f"${kind}_outcome"))
     skipped = sfn.Succeed.jsonata(scope, f"{title}Skipped", outputs={"kind": kind, "status": "skipped"})
@@ -73,7 +77,7 @@ def model_branch(scope: Construct, kind: str, *, parts: "TrainingParts") -> sfn.
     selected.when(
         when(f"$run.models.{kind}"),
         tune.next(best).next(find_live).next(live),
-        assign={f"{kind}_outcome": {"kind": kind, "status": "failed"}},
+        assign={f"{kind}_outcome": {"kind": kind, "status": "failed"}, repeated(kind): []},
     )
     return selected.otherwise(skipped)
 
@@ -141,7 +145,7 @@ def _evaluate(scope: Construct, kind: str, defaults: JobDefaults) -> sfn.CustomS
     live = processing_input("live", f"${kind}_live_model")
     request = processing_job(
         defaults,
-        f"evaluate-{kind}",
+        job_name(f"evaluate-{kind}", kind=kind),
         arguments=["evaluate", "--kind", kind],
         inputs=expression(f"${kind}_live_model = '' ? [{model}, {features}] : [{model}, {features}, {live}]"),
         output_name="evaluation",
@@ -240,7 +244,7 @@ def _promote(scope: Construct, kind: str, parts: "TrainingParts") -> sfn.CustomS
         },
         # PromoteModel ends by itself before this.
         timeout=cdk.Duration.hours(5),
-        retries=(),
+        retries=(NESTED_RETRY,),
         output={},
         assign={f"{kind}_outcome": expression(f"$merge([${kind}_outcome, {known}])")},
     )

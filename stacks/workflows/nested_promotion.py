@@ -5,7 +5,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from stacks.permissions import Permission, allow
-from stacks.workflows.steps import ON_ABORT, expression, task
+from stacks.workflows.steps import NESTED_RETRY, ON_ABORT, expression, task
 
 PROMOTE_MODEL = "PromoteModel"
 
@@ -28,7 +28,7 @@ def end_experiment(scope: Construct) -> sfn.CustomState:
         },
         # Less than its starter's own four hours.
         timeout=cdk.Duration.hours(2),
-        retries=(),
+        retries=(NESTED_RETRY,),
         output={},
     )
 

@@ -80,7 +80,14 @@ class PromoteModel(Construct):
                 $exists($asked_for) ? $asked_for : {})"""
             ),
             timeout=cdk.Duration.seconds(60),
-            assign={"plan": expression("$states.result.Payload")},
+            # A plan that is made again and finds its model live finds this execution's own update, which was asked for
+            # twice: what was live before it, and is to be removed or to come back, only the first plan knows.
+            assign={
+                "plan": expression(
+                    """($new := $states.result.Payload; $exists($plan.target_package) and $new.action = 'promote'
+                    and $new.previous_package = $new.target_package ? $plan : $new)"""
+                )
+            },
         )
         self._failures.catch(prepare)
         return prepare
@@ -201,9 +208,9 @@ class PromoteModel(Construct):
     def _finish(self) -> sfn.IChainable:
         done = self._outcome(
             "WentLive",
-            """{'outcome': $not($update_started) ? 'unchanged' : $plan.action = 'start_experiment' ? 'experiment_started'
+            f"""{{'outcome': {_UNCHANGED} ? 'unchanged' : $plan.action = 'start_experiment' ? 'experiment_started'
             : $plan.action = 'end_experiment' ? 'experiment_ended' : 'promoted', 'live': $plan.live_after,
-            'replaced': $states.input.replaced}""",
+            'replaced': $states.input.replaced}}""",
         )
         remove = RemoveReplaced(self, "Replaced", suffix="", candidates="[$plan.previous_endpoint_config]")
         remove.end.next(
@@ -316,13 +323,19 @@ class PromoteModel(Construct):
             )
         )
         refused = choice(self, "WhyWasRollBackRefused")
-        refused.when(when("$contains($caught.cause, 'No updates are to be performed')"), failed)
-        refused.when(when("$contains($caught.cause, '_IN_PROGRESS')"), self._again())
+        # As before: nothing was changed, or a request whose answer was lost has changed it back.
+        refused.when(when("$contains($caught.cause, 'No updates are to be performed')"), remove.start)
+        refused.when(
+            when(
+                f"$contains($caught.cause, '_IN_PROGRESS') or $contains($caught.cause, 'Rate exceeded') or {_UNANSWERED}"
+            ),
+            self._again(),
+        )
         refused.otherwise(stuck)
         self._roll_back.add_catch(refused, errors=["States.ALL"], assign={"caught": expression(CAUGHT)})
 
     def _again(self) -> sfn.Chain:
-        """Another update came between: ours follows it."""
+        """Another update came between, or nobody answered: ours follows."""
         return sfn.Wait.jsonata(self, "WaitBeforeRollBack", time=sfn.WaitTime.duration(_POLL)).next(self._roll_back)
 
     def _update_stack(self, name: str, parameters: str, *, initial: str) -> sfn.CustomState:
@@ -341,6 +354,7 @@ _UNTIL_KNOWN: Json = {
     "unrecorded": "",
     "rest": None,
 }
+_UNCHANGED = "($not($update_started) and ($plan.action != 'promote' or $plan.previous_package = $plan.target_package))"
 _UNANSWERED = "$caught.error = 'States.Timeout' or $contains($caught.cause, 'Status Code: 5')"
 _BEFORE = "($exists($plan.previous_package) ? $plan.previous_package : null)"
 _LIVE_AS_BEFORE = "' Live is ' & ($plan.previous_package ? $plan.previous_package : 'no model') & ', as before.'"

@@ -6,6 +6,8 @@ from constructs import Construct
 
 from stacks.workflows.steps import choice, expression, task, when
 
+_NO_CONFIG = "$contains($states.input.Cause, 'Could not find endpoint configuration')"
+
 
 class RemoveReplaced(Construct):
     """`candidates` is a JSONata array of configuration names (nulls allowed); what the endpoint uses now is spared.
@@ -98,12 +100,18 @@ class RemoveReplaced(Construct):
         )
         # Deleted by a request whose answer was lost: its models are still there.
         gone = choice(self, f"IsConfigGone{suffix}")
-        gone.when(when("$contains($states.input.Cause, 'Could not find endpoint configuration')"), models).otherwise(
-            left
-        )
+        gone.when(when(_NO_CONFIG), models).otherwise(left)
         delete.add_catch(gone, errors=["States.ALL"])
-        for state in (describe, models):
-            state.add_catch(left, errors=["States.ALL"])
+        # Another promotion, which came between, has removed it.
+        removed = sfn.Pass.jsonata(
+            self,
+            f"ConfigWasGone{suffix}",
+            outputs=expression("{'endpoint_config': $states.context.Map.Item.Value, 'models': []}"),
+        )
+        unknown = choice(self, f"WasConfigGone{suffix}")
+        unknown.when(when(_NO_CONFIG), removed).otherwise(left)
+        describe.add_catch(unknown, errors=["States.ALL"])
+        models.add_catch(left, errors=["States.ALL"])
         describe.next(delete).next(models)
         return describe
 

@@ -4,6 +4,7 @@ Written as Amazon States Language with JSONata, as the console shows it; permiss
 CDK has no construct for processing and tuning jobs and those for Lambdas would allow every version.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -60,7 +61,29 @@ CALL_RETRY: Json = {
     "JitterStrategy": "FULL",
 }
 JOB_RETRIES = (QUOTA_RETRY, SAGEMAKER_RETRY)
+# 5, 10, 20 s, of an execution that could not be begun or did not say so: a second promotion waits for the stack update of the
+# first and finds it made. One that was begun and failed has another name, States.TaskFailed.
+NESTED_RETRY: Json = {
+    "ErrorEquals": ["StepFunctions.AWSStepFunctionsException"],
+    "IntervalSeconds": 5,
+    "BackoffRate": 2,
+    "MaxAttempts": 3,
+    "JitterStrategy": "FULL",
+}
 
+# What the states after a function's read of its answer, by its folder in lambdas/: an answer of another shape fails in the
+# state that got it, by the field that it lacks.
+ANSWERS: Mapping[str, Sequence[str]] = {
+    "prepare_run": ("run_id", "plan"),
+    "ingest_insights": ("rows", "refused"),
+    "export_insights": ("rows", "done"),
+    "write_manifest": ("manifest", "plan"),
+    "judge_model": ("passed", "metrics"),
+    "summarize_run": ("models",),
+    "prepare_promotion": ("action", "stack_name", "parameters"),
+    "verify_endpoint": ("matched", "reason"),
+    "describe_failure": ("error", "cause"),
+}
 # A job of a retried or redriven state must not meet its predecessor's name.
 ATTEMPT = (
     "(($states.context.Execution.RedriveCount > 0 ? 'r' & $states.context.Execution.RedriveCount & '-' : '')"
@@ -123,9 +146,18 @@ def invoke(
         {"FunctionName": function.arn, "Payload": payload},
         timeout=timeout.plus(cdk.Duration.seconds(30)),
         retries=retries,
-        output=expression("$states.result.Payload") if output is None else output,
+        output=_checked(ANSWERS.get(function.folder, ()), "$states.result.Payload" if output is None else output),
         assign=assign,
     )
+
+
+def _checked(fields: Sequence[str], output: Json) -> Json:
+    """`output`, after the answer was seen to have the fields; text that is no expression yet becomes one."""
+    text = json.dumps(output) if output == {} else str(output).removeprefix("{% ").removesuffix(" %}")
+    missing = [
+        f"$assert($exists($states.result.Payload.{field}), 'the function answered without {field}')" for field in fields
+    ]
+    return expression(f"({'; '.join((*missing, text))})" if missing else text)
 
 
 def choice(scope: Construct, name: str) -> sfn.Choice:

@@ -17,7 +17,8 @@ from stacks.names import KINDS, endpoint_stack_name, package_group_name, sagemak
 from stacks.permissions import Permission, allow, grant
 from stacks.workflows.engineering import Engineering, processing_task
 from stacks.workflows.exporting import Exporting, ExportParts, acknowledge_children, export_permissions
-from stacks.workflows.jobs import JobDefaults, processing_job
+from stacks.workflows.jobs import JobDefaults, job_name, processing_job
+from stacks.workflows.lost_worker import catch_lost, repeated
 from stacks.workflows.machine import workflow_machine
 from stacks.workflows.model_branch import model_branch
 from stacks.workflows.nested_promotion import nested_execution_permissions
@@ -85,9 +86,8 @@ class TrainModels(Construct):
         source.when(when("$run.source.kind = 'synthetic'"), generate.next(listed).next(load).next(export.scan))
         source.when(when("$run.source.kind = 's3'"), engineering.first)
         source.otherwise(export.choice)
-        self._failures.catch(
-            prepare, generate, listed, load, *export.catchable, *engineering.catchable, train, summarize
-        )
+        self._failures.catch(prepare, listed, load, *export.catchable, *engineering.catchable, train, summarize)
+        catch_lost(self, (generate, *engineering.jobs), otherwise=self._failures.entry)
         return prepare.next(source)
 
     def _prepare(self) -> sfn.CustomState:
@@ -108,6 +108,7 @@ class TrainModels(Construct):
                 "run": expression("$states.result.Payload"),
                 "plan": expression("$states.result.Payload.plan"),
                 "manifest": {},
+                repeated(): [],
             },
         )
 
@@ -117,7 +118,7 @@ class TrainModels(Construct):
             "GenerateInsights",
             processing_job(
                 self._parts.defaults,
-                "generate",
+                job_name("generate"),
                 arguments=[
                     "generate",
                     "--records",

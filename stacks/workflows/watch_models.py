@@ -12,10 +12,10 @@ from constructs import Construct
 from stacks.functions import InsightFunction
 from stacks.names import KINDS, sagemaker_arn
 from stacks.permissions import Permission, allow, grant
-from stacks.workflows.jobs import JobDefaults, processing_input, processing_job
+from stacks.workflows.jobs import JobDefaults, job_name, processing_input, processing_job
+from stacks.workflows.lost_worker import catch_lost, repeated
 from stacks.workflows.machine import workflow_machine
 from stacks.workflows.steps import (
-    ATTEMPT,
     CAUGHT,
     JOB_RETRIES,
     ON_ABORT,
@@ -77,8 +77,9 @@ class WatchModels(Construct):
         prepare, collect = self._prepare(kind), self._collect(kind)
         judge, publish, failed = self._judge(kind), self._publish(kind), self._failed(kind)
         look = self._judge_experiment(kind)
-        for state in (prepare, collect, judge, publish, look):
+        for state in (prepare, collect, publish, look):
             state.add_catch(failed, errors=["States.ALL"], assign={f"{kind}_caught": expression(CAUGHT)})
+        catch_lost(self, [judge], otherwise=failed, kind=kind)
         skipped = sfn.Succeed.jsonata(self, f"{title}Skipped", outputs=expression(f"${kind}_plan"))
         done = sfn.Succeed.jsonata(self, f"{title}Watched")
         collected = choice(self, f"Are{title}OutcomesCollected")
@@ -99,7 +100,7 @@ class WatchModels(Construct):
             ),
             timeout=cdk.Duration.seconds(60),
             output={},
-            assign={f"{kind}_plan": expression("$states.result.Payload")},
+            assign={f"{kind}_plan": expression("$states.result.Payload"), repeated(kind): []},
         )
 
     def _collect(self, kind: str) -> sfn.CustomState:
@@ -126,7 +127,7 @@ class WatchModels(Construct):
         )
         request = processing_job(
             self._parts.defaults,
-            "watch",
+            job_name(f"watch-{kind}", kind=kind, run_id=f"{plan}.run_id"),
             arguments=[
                 "watch",
                 "--kind",
@@ -146,10 +147,7 @@ class WatchModels(Construct):
             self,
             f"Judge{kind.capitalize()}",
             "sagemaker:createProcessingJob.sync",
-            {
-                **request,
-                "ProcessingJobName": expression(f"'iops-watch-{kind}-' & {plan}.run_id & '-' & {ATTEMPT}"),
-            },
+            request,
             timeout=cdk.Duration.seconds(_JOB_SECONDS + 1800),
             retries=JOB_RETRIES,
             output={},

@@ -29,11 +29,30 @@ def serving_options() -> ServingOptions:
 
 
 @pytest.fixture(scope="module")
+def deploy_to(
+    serving_options: ServingOptions, trained_models: Mapping[str, Path], synthesise: Callable[..., Assembly]
+) -> Callable[[LaptopCloud], ServedModels]:
+    """Deploys what the module's options say to a cloud that runs, and makes their models live."""
+
+    def deployed(cloud: LaptopCloud) -> ServedModels:
+        context = ("stage=local", *serving_options.context)
+        chosen = dict(pair.split("=", 1) for pair in context)
+        synthesised = synthesise(**{**dict.fromkeys(OPTIONAL_PARTS, "off"), **chosen})
+        assert synthesised.returncode == 0, synthesised.output
+        deploy(cloud, app=App(context=context), assembly=synthesised.folder)
+        served = ServedModels(cloud, Deployment.of(cloud), trained_models)
+        for kind in serving_options.kinds:
+            served.make_live(kind)
+        return served
+
+    return deployed
+
+
+@pytest.fixture(scope="module")
 def served(
     tmp_path_factory: pytest.TempPathFactory,
     serving_options: ServingOptions,
-    trained_models: Mapping[str, Path],
-    synthesise: Callable[..., Assembly],
+    deploy_to: Callable[[LaptopCloud], ServedModels],
 ) -> Iterator[ServedModels]:
     """The module's own deployment, with a live model of each kind that its options name."""
     options = serving_options
@@ -46,12 +65,4 @@ def served(
         faults=options.faults,
     )
     with cloud:
-        context = ("stage=local", *options.context)
-        chosen = dict(pair.split("=", 1) for pair in context)
-        synthesised = synthesise(**{**dict.fromkeys(OPTIONAL_PARTS, "off"), **chosen})
-        assert synthesised.returncode == 0, synthesised.output
-        deploy(cloud, app=App(context=context), assembly=synthesised.folder)
-        served = ServedModels(cloud, Deployment.of(cloud), trained_models)
-        for kind in options.kinds:
-            served.make_live(kind)
-        yield served
+        yield deploy_to(cloud)

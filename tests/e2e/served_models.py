@@ -126,6 +126,12 @@ class ServedModels:
         )
         return str(package["ModelPackageArn"])
 
+    def packages(self, kind: str) -> list[dict[str, Any]]:
+        """Every version that was ever registered."""
+        pages = self.cloud.client("sagemaker").get_paginator("list_model_packages")
+        found = pages.paginate(ModelPackageGroupName=f"iops-{kind}")
+        return [package for page in found for package in page["ModelPackageSummaryList"]]
+
     def promote(self, kind: str, package: str, **given: Any) -> Execution:
         """Run PromoteModel to its end, however it ends."""
         return self.execute("PromoteModel", {"kind": kind, "model_package_arn": package, "reason": "a test", **given})

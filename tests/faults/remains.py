@@ -35,10 +35,7 @@ class Remains:
             running_executions=_running_executions(served),
             open_uploads=_open_uploads(served),
             rows=tuple(_rows(served)),
-            packages=sum(
-                len(sagemaker.list_model_packages(ModelPackageGroupName=f"iops-{kind}")["ModelPackageSummaryList"])
-                for kind in ("risk", "performance")
-            ),
+            packages=sum(len(served.packages(kind)) for kind in ("risk", "performance")),
         )
 
 

@@ -111,8 +111,17 @@ def test_a_store_that_does_not_answer_is_a_503_with_a_time(call: Call) -> None:
     assert answer["multiValueHeaders"]["Retry-After"] == ["2"]
 
 
-@pytest.mark.parametrize(("code", "status"), [("ThrottlingException", 503), ("AccessDeniedException", 500)])
-def test_a_throttled_store_is_told_from_a_wrong_deployment(
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("ThrottlingException", 503),
+        ("InternalServerError", 503),
+        ("InternalFailure", 503),
+        ("ServiceUnavailable", 503),
+        ("AccessDeniedException", 500),
+    ],
+)
+def test_a_store_that_is_throttled_or_ill_is_told_from_a_wrong_deployment(
     call: Call, make_refusal: Any, code: str, status: int
 ) -> None:
     class Refusing:

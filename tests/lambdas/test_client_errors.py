@@ -28,6 +28,8 @@ MEANINGS = {
         ("ProvisionedThroughputExceededException", "throttled"),
         ("ThrottlingException", "throttled"),
         ("InternalServerError", "throttled"),
+        ("InternalFailure", "throttled"),
+        ("ServiceUnavailable", "throttled"),
         ("ConditionalCheckFailedException", "unmet condition"),
         ("NoSuchKey", "missing object"),
         ("404", "missing object"),

@@ -42,6 +42,21 @@ def test_a_failed_processing_job_tells_its_reason_and_where_its_log_is(event: An
     }
 
 
+def test_a_job_that_was_stopped_without_a_reason_tells_its_time_limit() -> None:
+    cause = {
+        "ProcessingJobName": "iops-engineer-0123456789ab-0",
+        "ProcessingJobStatus": "Stopped",
+        "StoppingCondition": {"MaxRuntimeInSeconds": 14400},
+    }
+    described = describe_failure(
+        {"state": "EngineerFeatures", "error": "States.TaskFailed", "cause": json.dumps(cause)}
+    )
+    assert described["cause"].startswith(
+        "EngineerFeatures: processing job iops-engineer-0123456789ab-0 failed: it was stopped; its time limit is "
+        "14400 s (MaxRuntimeInSeconds)"
+    )
+
+
 def test_a_failed_tuning_job_tells_what_a_training_job_died_of(event: Any) -> None:
     trials = Trials(
         {"TrainingJobName": "risk-0123456789ab-0-001-aa"},
@@ -57,6 +72,17 @@ def test_a_failed_tuning_job_tells_what_a_training_job_died_of(event: Any) -> No
     assert described["log_stream_prefix"] == "risk-0123456789ab-0-002-bb"
     assert trials.request["HyperParameterTuningJobName"] == "risk-0123456789ab-0"
     assert trials.request["StatusEquals"] == "Failed"
+
+
+def test_a_tuning_job_whose_trials_were_stopped_says_so(event: Any) -> None:
+    class OutOfTime:
+        def list_training_jobs_for_hyper_parameter_tuning_job(self, **request: Any) -> dict[str, Any]:
+            stopped = [{"TrainingJobName": "risk-0123456789ab-0-001-aa", "TrainingJobStatus": "Stopped"}]
+            return {"TrainingJobSummaries": stopped if request["StatusEquals"] == "Stopped" else []}
+
+    described = describe_failure(event("describe_failure_tuning"), sagemaker=OutOfTime())
+    assert "training job risk-0123456789ab-0-001-aa: it was stopped, as at its time limit" in described["cause"]
+    assert described["log_stream_prefix"] == "risk-0123456789ab-0-001-aa"
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFound", None])

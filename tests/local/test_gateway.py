@@ -27,7 +27,23 @@ def test_other_errors_and_answers_pass() -> None:
         asyncio.run(hiding(broken, lambda *_: None)())
 
 
-def test_an_error_beside_a_response_is_raised() -> None:
-    assert raising(lambda result: (result, None))({"statusCode": 200}) == ({"statusCode": 200}, None)
-    with pytest.raises(FunctionFailed, match="out of time"):
-        raising(lambda _: (None, "out of time"))({})
+@pytest.mark.parametrize("body", [{"statusCode": 200}, '{"statusCode": 200}'])
+def test_a_functions_response_passes(body: object) -> None:
+    assert raising(lambda result: (result, None))({"body": body}) == ({"body": body}, None)
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "why"),
+    [
+        ({}, "out of time", "out of time"),
+        ({"throttle": True, "error": True, "body": {"Reason": "ConcurrentInvocationLimitExceeded"}}, None, "throttled"),
+        ({"body": {"unexpected": "answer"}}, None, "no response"),
+        ({"body": "<html>"}, None, "no response"),
+        ({"body": None}, None, "no response"),
+    ],
+)
+def test_a_function_that_failed_was_throttled_or_answered_no_response_has_failed(
+    result: dict[str, object], error: str | None, why: str
+) -> None:
+    with pytest.raises(FunctionFailed, match=why):
+        raising(lambda _: ({"statusCode": 200}, error))(result)

@@ -176,6 +176,23 @@ def test_a_nested_execution_gives_its_output_or_fails_with_its_description(
     assert (described["Status"], described["Error"], described["Cause"]) == ("FAILED", "Broken", "on purpose")
 
 
+def test_starting_a_running_execution_again_answers_with_it_and_another_input_is_refused(
+    laptop: LaptopCloud, role: str
+) -> None:
+    states = laptop.client("stepfunctions")
+    waiting = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 500, "End": True}}}
+    arn = states.create_state_machine(name="waiting", definition=json.dumps(waiting), roleArn=role)["stateMachineArn"]
+
+    first, again = (states.start_execution(stateMachineArn=arn, name="once", input="{}") for _ in range(2))
+
+    assert again["executionArn"] == first["executionArn"]
+    with pytest.raises(states.exceptions.ExecutionAlreadyExists):
+        states.start_execution(stateMachineArn=arn, name="once", input='{"other": 1}')
+    states.stop_execution(executionArn=first["executionArn"])
+    with pytest.raises(states.exceptions.ExecutionAlreadyExists):
+        states.start_execution(stateMachineArn=arn, name="once", input="{}")
+
+
 def test_a_state_machines_own_time_limit_ends_it(run: Run) -> None:
     assert run({"W": {"Type": "Wait", "Seconds": 500, "End": True}}, TimeoutSeconds=1)["status"] == "TIMED_OUT"
 

@@ -82,3 +82,12 @@ def test_trials_at_a_time_take_no_more_instances_than_trials_of_one_would(
     config = tuning_of(templates, monkeypatch, {"training_instances": instances})["HyperParameterTuningJobConfig"]
 
     assert config["ResourceLimits"]["MaxParallelTrainingJobs"] == parallel
+
+
+def test_a_trial_whose_instance_is_lost_is_run_again_within_its_hour(
+    templates: Templates, monkeypatch: pytest.MonkeyPatch
+):
+    trial = definition_of_trial(templates, monkeypatch, {})
+
+    assert trial["RetryStrategy"] == {"MaximumRetryAttempts": 2}
+    assert trial["StoppingCondition"] == {"MaxRuntimeInSeconds": 3600}

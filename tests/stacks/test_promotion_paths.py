@@ -15,6 +15,9 @@ from tests.stacks.walk import Failed, called, definition, install, walk
 
 Templates = Mapping[str, dict[str, Any]]
 
+NO_UPDATES = "No updates are to be performed. (Service: CloudFormation, Status Code: 400)"
+IN_PROGRESS = "Stack is in UPDATE_IN_PROGRESS state and can not be updated. (Service: CloudFormation, Status Code: 400)"
+LOST = "the answer was lost (Service: CloudFormation, Status Code: 500)"
 OLD, NEW = "arn:package/iops-risk/1", "arn:package/iops-risk/2"
 ASKED = {"kind": "risk", "version": 2, "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": "parent"}
 EXPERIMENT = {"challenger": NEW, "mode": "ab", "share_percent": 10, "since": "2026-03-02T10:00:00.000Z"}
@@ -53,6 +56,8 @@ class World:
     rest_error: str | None = None
     started: list[dict[str, Any]] = field(default_factory=list)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    answers: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """By the number of an update, from 1: it is made, and yet this is what its request is answered with."""
 
     def call(self, resource: str, arguments: dict[str, Any]) -> Any:
         """What the task's resource answers, or the error that Step Functions would name."""
@@ -108,11 +113,13 @@ class World:
     def updateStack(self, **request: Any) -> dict[str, Any]:  # noqa: N802
         if self.update_error is not None:
             raise Failed(*self.update_error)
+        [parameter] = request["Parameters"]
+        if self.answers and parameter["ParameterValue"] == self.package:
+            raise Failed("CloudFormation.CloudFormationException", NO_UPDATES)
         self.updates.append(request)
         goes_forward = len(self.updates) == 1
         ends_as = self.update_ends_as if goes_forward else self.roll_back_ends_as
         self.statuses = ["UPDATE_IN_PROGRESS", ends_as]
-        [parameter] = request["Parameters"]
         if ends_as == "UPDATE_COMPLETE" and parameter["ParameterValue"]:
             name = f"config-{len(self.updates)}"
             self.configs[name] = [f"model-{len(self.updates)}"]
@@ -120,6 +127,10 @@ class World:
             self.live = self.live if self.alarm_rolls_back and goes_forward else name
         elif ends_as == "UPDATE_COMPLETE":
             self.live = self.stack_config = None
+        if self.answers:
+            self.package = parameter["ParameterValue"]
+        if len(self.updates) in self.answers:
+            raise Failed(*self.answers[len(self.updates)])
         return {"StackId": "stack"}
 
     def describeStacks(self, StackName: str) -> dict[str, Any]:  # noqa: N802
@@ -250,10 +261,9 @@ def test_a_first_promotion_replaces_nothing(promote: Promote):
 
 
 def test_a_package_that_is_live_already_is_verified_and_left_alone(promote: Promote):
-    cause = "No updates are to be performed. (Service: CloudFormation, Status Code: 400)"
     world = World(
         package=NEW,
-        update_error=("CloudFormation.CloudFormationException", cause),
+        update_error=("CloudFormation.CloudFormationException", NO_UPDATES),
         # An update that failed long ago says nothing about this one.
         statuses=["UPDATE_ROLLBACK_COMPLETE"],
     )
@@ -267,6 +277,37 @@ def test_a_busy_stack_is_waited_for_and_planned_against_again(promote: Promote):
 
     assert promote(world)["status"] == "promoted"
     assert world.plans == 3
+
+
+def test_an_update_that_was_asked_for_twice_is_a_promotion_and_what_it_replaced_is_deleted(promote: Promote):
+    world = World(answers={1: ("CloudFormation.CloudFormationException", IN_PROGRESS)})
+
+    output = promote(world)
+
+    assert (output["status"], output["previous_package"]) == ("promoted", OLD)
+    assert len(world.updates) == 1
+    assert world.deleted == ["config-0", "model-0"]
+
+
+@pytest.mark.parametrize("answer", [("CloudFormation.CloudFormationException", LOST), ("States.Timeout", "")])
+def test_taking_back_without_an_answer_is_asked_for_again_until_it_is_done(promote: Promote, answer: tuple[str, str]):
+    world = World(answers_match=False, answers={2: answer})
+
+    error, cause = failure(promote, world)
+
+    assert error == "PromotionRefused"
+    assert "row 4 differs" in cause
+    assert world.live == "config-2"
+    assert world.deleted == ["config-0", "model-0", "config-1", "model-1"]
+
+
+def test_what_another_promotion_has_removed_meanwhile_is_not_left_behind(promote: Promote):
+    world = World(configs={})
+
+    output = promote(world)
+
+    assert output["replaced"] == [{"endpoint_config": "config-0", "models": []}]
+    assert world.deleted == []
 
 
 def test_an_update_that_cloudformation_took_back_fails_with_the_stacks_reason(promote: Promote):

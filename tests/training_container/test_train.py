@@ -19,6 +19,7 @@ from training_container.__main__ import main
 from training_container.calibration import fit_interval, fit_spread, fit_temperature
 from training_container.model_folder import ModelDescription, read_golden
 from training_container.predictor import Predictor, spread_width
+from training_container.sagemaker_contract import ContainerPaths, run_contained
 from training_container.split_file import Split
 
 
@@ -101,6 +102,18 @@ def test_a_bug_is_not_blamed_on_the_data(root: Path):
 
     assert main(["train"]) == 1
     assert failure(root).startswith("a bug of the container")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_volume_is_told_with_what_helps_against_it(tmp_path: Path):
+    def write() -> None:
+        with Path("/dev/full").open("w") as file:
+            file.write("x" * 1_000_000)
+
+    assert run_contained(write, ContainerPaths(tmp_path)) == 1
+    told = failure(tmp_path)
+    assert told.startswith("the volume of the instance is full: [Errno 28] No space left on device")
+    assert '"processing_instances": 2' in told
 
 
 def test_sigterm_ends_a_training_with_143(root: Path):

@@ -28,7 +28,7 @@ class ToyCloud(LaptopCloud):
         from local.settings import CloudSettings, server_environment
 
         own = self.settings
-        settings = CloudSettings(own.state_dir, own.port, own.wait_scale, own.record_calls)
+        settings = CloudSettings(own.state_dir, own.port, own.wait_scale, own.record_calls, faults=own.faults)
         with self.log_file.open("wb") as log:
             return subprocess.Popen(
                 [sys.executable, "-c", f"import runpy; runpy.run_path({str(SERVER)!r}, run_name='__main__')"],
@@ -157,7 +157,7 @@ def variant_of(given: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    with ToyCloud(tmp_path_factory.mktemp("toy-cloud"), port=0, wait_scale=0.1) as cloud:
+    with ToyCloud(tmp_path_factory.mktemp("toy-cloud"), port=0, wait_scale=0.1, faults=True) as cloud:
         statement = {"Effect": "Allow", "Action": ["s3:*", "logs:*", "cloudwatch:PutMetricData"], "Resource": "*"}
         made = Toy(cloud, make_role(cloud, "SageMakerToy", statement))
         made.s3.create_bucket(Bucket=BUCKET)

@@ -159,6 +159,7 @@ def test_a_zygote_that_dies_takes_its_containers_along_and_is_replaced(made, tmp
     assert launcher.zygote_pid is not None
     os.kill(launcher.zygote_pid, signal.SIGKILL)
     assert container.wait(10) == 137
+    assert container.is_lost
     while ProcessIdentity.of(container.pid) is not None:
         time.sleep(0.01)
     assert run(made, tmp_path, "pass")[0] == 0

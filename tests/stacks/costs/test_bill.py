@@ -106,7 +106,7 @@ COUNTED = Counted(
     has_page=True,
 )
 JOBS = JobSeconds(
-    engineer=540, trial={"risk": 120, "performance": 240}, evaluate={"risk": 60, "performance": 120}, origin="by hand"
+    engineer=[540], trial={"risk": 120, "performance": 240}, evaluate={"risk": 60, "performance": 120}, origin="by hand"
 )
 MODEL = Model(settings=SETTINGS, counted=COUNTED, load=Load(), jobs=JOBS, table=TABLE)
 
@@ -151,6 +151,15 @@ def test_a_training_costs_trials_and_steps_with_their_overhead():
     assert found(lines, "training: table scan of the export").quantity == pytest.approx(86_400)
     # 2 GB for 1,728,000 / 5,000 s
     assert found(lines, "training: export functions").quantity == pytest.approx(691.2)
+
+
+def test_instances_beside_the_first_and_the_merge_of_their_features_are_paid_with_an_overhead_each():
+    several = replace(MODEL, jobs=replace(JOBS, engineer=[270, 270, 90], trial_instances=2))
+    lines = several.training()
+
+    # twice 50 x (120 + 60 + 240 + 60) s; (2 x 270 + 90 + 60 + 120 + 5 x 60) s = 1,110 s
+    assert found(lines, "training: tuning jobs").quantity == pytest.approx(48_000 / 3600)
+    assert found(lines, "training: processing").quantity == pytest.approx(1_110 / 3600)
 
 
 def test_one_model_is_tuned_and_evaluated_alone_and_two_trainings_cost_twice():

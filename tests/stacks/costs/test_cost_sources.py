@@ -73,11 +73,19 @@ STEPS = {
 def test_a_measured_run_is_stretched_to_the_rows_of_a_training() -> None:
     found = measured(run(1000, **STEPS), settings=SETTINGS, rows=4000)
 
-    assert found.engineer == 40.0
+    assert (found.engineer, found.trial_instances) == ([40.0], 1)
     # 50 trials, five at once, took 20 s: 2 s each
     assert found.trial == {"risk": pytest.approx(8.0), "performance": pytest.approx(12.0)}
     assert found.evaluate == {"risk": 20.0, "performance": 4.0}
     assert "1,000 rows" in found.origin
+
+
+def test_a_run_of_several_instances_has_its_merge() -> None:
+    several = run(1000, **STEPS, MergeFeatures=3.0)
+    several["execution"]["output"]["plan"] = {"processing_instances": 2, "training_instances": 4}
+    found = measured(several, settings=SETTINGS, rows=4000)
+
+    assert (found.engineer, found.trial_instances) == ([40.0, 40.0, 12.0], 4)
 
 
 @pytest.mark.parametrize("partial", [run(None, **STEPS), run(1000, EngineerFeatures=10.0), {}])

@@ -29,6 +29,15 @@ def meet(folder: Path, count: int) -> None:
         time.sleep(0.01)
 
 
+def is_first(folder: Path) -> bool:
+    """Nobody has been here before."""
+    try:
+        (folder / "was-here").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
 def train() -> None:
     given = json.loads((ROOT / "input/config/hyperparameters.json").read_text())
     host = json.loads((ROOT / "input/config/resourceconfig.json").read_text())["current_host"]
@@ -41,6 +50,9 @@ def train() -> None:
     if behaviour == "crash":
         raise RuntimeError("a bug")
     if behaviour == "be killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if behaviour == "be killed once" and is_first(Path(given["folder"])):
+        (ROOT / "model/half.json").write_text("unfinished")
         os.kill(os.getpid(), signal.SIGKILL)
     if behaviour == "fail above 4" and float(given["x"]) > 4:
         fail("x is above 4", 1)
@@ -71,7 +83,11 @@ def process(arguments: list[str]) -> None:
     config = json.loads((ROOT / "config/processingjobconfig.json").read_text())
     hosts = json.loads((ROOT / "config/resourceconfig.json").read_text())
     if arguments[:1] == ["refuse"]:
+        if hosts["current_host"] not in arguments[1:] and len(arguments) > 1:
+            wait_for_sigterm(None, ignore=False)
+            sys.exit(143)
         (ROOT / "processing/output/out/half.txt").write_text("unfinished")
+        (ROOT / "output/message").write_text("there are no rows")
         fail(f"{config['ProcessingJobName']} has no rows", 2)
     if arguments[:1] == ["sleep"]:
         wait_for_sigterm(arguments[1], ignore=False)
