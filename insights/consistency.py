@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from insights.schema import Insight, InvalidInsight, timestamp_text
+from insights.schema import Insight, InvalidInsight, record_name, timestamp_text
 
 EARLIEST_MEASURED: Final = datetime(1990, 1, 1, tzinfo=UTC)
 """Epoch seconds read as milliseconds fall into January 1970, which the schema's range allows."""
@@ -69,7 +69,7 @@ def consistent(rows: Iterable[Insight], *, on_invalid: Callable[[InvalidInsight]
 def _refusal(rule: ConsistencyRule, row: Insight) -> InvalidInsight:
     value = getattr(row, rule.field)
     shown = timestamp_text(value) if isinstance(value, datetime) else value
-    record = f"insight of device {row.device_id!r} at {timestamp_text(row.timestamp)}"
+    record = record_name(row.device_id, row.timestamp)
     sentence = f"{rule.reason(row)}; is a unit wrong? ({rule.name})"
     return InvalidInsight(record=record, field=rule.field, value=shown, rule=sentence)
 

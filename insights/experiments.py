@@ -46,8 +46,8 @@ class Decision(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class StoppingRule:
     """`effect` and `worthwhile` are parts of the mean loss: the difference that is looked for, and the gain below which a
-    new model is not worth its promotion. A week
-    holds each of its days; the spread between fewer devices is not known well enough."""
+    new model is not worth its promotion. Seven days are one of each weekday; of fewer than thirty devices the spread
+    between them is not known well enough."""
 
     alpha: float = 0.05
     effect: float = 0.15

@@ -28,6 +28,7 @@ CLASSES: Final = (
     DeviceClass("provisioned", 0.25, 8_000, provisioned=True),
     DeviceClass("hdd", 0.15, 180, provisioned=False),
 )
+CLASS_NAMES: Final = tuple(found.name for found in CLASSES)
 
 
 class Workload(NamedTuple):
@@ -60,7 +61,7 @@ class Kind(NamedTuple):
     """Factor on the completed operations at the peak."""
     errors: float = 0.0
     """Errors per operation at the peak; a saturated device times out, a dying one fails."""
-    classes: tuple[str, ...] = ("nvme", "ssd-burst", "provisioned", "hdd")
+    classes: tuple[str, ...] = CLASS_NAMES
     is_periodic: bool = False
     """Spikes every few rows instead of a plateau; the source does not flag them."""
 

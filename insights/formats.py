@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from insights.schema import ITEM_FORMAT, shown
 
-READS: Final = 1
+NEWEST_READ: Final = 1
 """The newest format of every record that this version reads, but a manifest's."""
 MANIFEST_FORMAT: Final = 2
 """Written since an export's objects hold whole devices; the first is read too."""
@@ -18,7 +18,7 @@ class NewerFormat(ValueError):
     """A record that a newer version of the app has written."""
 
 
-def check_format(record: Mapping[str, Any], name: str, *, field: str = "format", newest: int = READS) -> None:
+def check_format(record: Mapping[str, Any], name: str, *, field: str = "format", newest: int = NEWEST_READ) -> None:
     """`name` is what the sentence calls the record; NewerFormat where this version cannot know what stands in it."""
     written = record.get(field, 1)
     if isinstance(written, bool) or not isinstance(written, int | float) or written not in range(1, newest + 1):
@@ -30,4 +30,4 @@ def check_format(record: Mapping[str, Any], name: str, *, field: str = "format",
 
 def is_readable_item(item: Mapping[str, Any]) -> bool:
     """Of a table: whether an item, as plain values, is of a format that this version knows."""
-    return bool(item.get(ITEM_FORMAT, READS) == READS)
+    return item.get(ITEM_FORMAT, 1) in range(1, NEWEST_READ + 1)

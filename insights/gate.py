@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, NamedTuple, TypeGuard
+from typing import Any, Final, NamedTuple
 
-from insights.schema import shown
+from insights.schema import is_finite_number, shown
 
 
 class Threshold(NamedTuple):
@@ -67,7 +66,7 @@ def checked_thresholds(given: Mapping[str, Any]) -> dict[str, float]:
         if name not in THRESHOLDS:
             raise InvalidThreshold(name, value, f"no such threshold; known are {', '.join(THRESHOLDS)}")
         _, low, high, whole = THRESHOLDS[name]
-        if not _is_finite_number(value) or not low <= value <= high or (whole and value != int(value)):
+        if not is_finite_number(value) or not low <= value <= high or (whole and value != int(value)):
             wanted = "a whole number" if whole else "a number"
             raise InvalidThreshold(name, value, f"it must be {wanted} from {low:g} to {high:,.12g}")
     limits = {**GATE_DEFAULTS, **given}
@@ -174,13 +173,9 @@ def _number(metrics: Mapping[str, Any], *path: str) -> float:
     value: object = metrics
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
-    if not _is_finite_number(value):
+    if not is_finite_number(value):
         raise _Unjudged(f"{'.'.join(path)} is {value!r}, not a finite number")
     return value
-
-
-def _is_finite_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _digits_to_tell_apart(value: float, limit: float) -> int:

@@ -1,4 +1,4 @@
-"""A synthetic fleet of any size: planned in cohorts of about 80 devices, each from its own seed, so that it streams.
+"""A synthetic fleet of any size: planned in cohorts of about 156 devices, each from its own seed, so that it streams.
 
 The labels are the rule of insights/labels.py on what the simulated device did next; none is drawn. What the collector
 loses or blurs comes after the physics, from a seed of its own: the same fleet, seen worse.

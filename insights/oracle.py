@@ -34,6 +34,7 @@ from insights.fleet_physics import (
 from insights.fleet_plan import (
     CALM_ROWS_BETWEEN,
     CHECKPOINT_PERIODS,
+    CLASS_NAMES,
     KINDS,
     SUDDEN_ROWS,
     SUDDEN_SHARE,
@@ -155,7 +156,7 @@ class HiddenState:
             whole["quiet"][after] = np.minimum(whole["quiet"][after], after - end + 1)
         ahead = np.arange(count)[:, None] + 1 + np.arange(HORIZON_ROWS)
         return cls(
-            device_class=np.full(count, _CLASSES.index(device.device_class.name), np.int32),
+            device_class=np.full(count, CLASS_NAMES.index(device.device_class.name), np.int32),
             calm=np.full(count, device.calm),
             swing=np.full(count, device.workload.swing),
             load=device.load(count + HORIZON_ROWS)[ahead],
@@ -170,8 +171,7 @@ class HiddenState:
         return type(self)(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
-_CLASSES: Final = ("nvme", "ssd-burst", "provisioned", "hdd")
-_ONSETS: Final = np.array([onset_rates(name) for name in _CLASSES])
+_ONSETS: Final = np.array([onset_rates(name) for name in CLASS_NAMES])
 _ROWS: Final = np.array([kind.rows for kind in KINDS])
 _UP: Final = np.array([kind.build_up for kind in KINDS])
 _DOWN: Final = np.array([kind.recovery for kind in KINDS])
@@ -251,7 +251,7 @@ def _simulate(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917 - the c
                             up = min(up, SUDDEN_ROWS)
                         down = np.random.randint(downs[k, 0], downs[k, 1] + 1)
                         top = np.random.uniform(peaks[k, 0], peaks[k, 1])
-                        every = CHECKPOINT_PERIODS[np.random.randint(3)] if periodic[k] else 1
+                        every = CHECKPOINT_PERIODS[np.random.randint(len(CHECKPOINT_PERIODS))] if periodic[k] else 1
                         break
             used = min(load[i, step] * math.exp(np.random.normal(0, swing[i])), HIGHEST_UTILISATION)
             ratio = calm[i] * (1 - MEAN_UTILISATION) / (1 - used)

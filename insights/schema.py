@@ -6,11 +6,12 @@ An `Insight` that exists is valid: the constructor refuses everything else, nami
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, NoReturn, Self, TypeGuard
 
 KINDS: Final = ("risk", "performance")
 """Of models: what each of them predicts."""
@@ -82,6 +83,7 @@ NUMBER_RULES: Final = (
 NUMBER_FIELDS: Final = frozenset(rule.name for rule in NUMBER_RULES)
 CHOICES: Final = (("workload_type", WORKLOAD_TYPES), ("risk_level", RISK_LEVELS), ("label_source", LABEL_SOURCES))
 _CSV_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
+_TIME_RULE: Final = "it must be an ISO 8601 time such as 2026-01-31T09:05:00.000Z"
 _CSV_BOOLEANS: Final = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -116,7 +118,7 @@ class Insight:
         try:
             self._check()
         except InvalidInsight as refusal:
-            raise refusal.at(refusal.record or _name_of(self.device_id, self.timestamp)) from None
+            raise refusal.at(refusal.record or record_name(self.device_id, self.timestamp)) from None
 
     def _check(self) -> None:
         _check_text("device_id", self.device_id)
@@ -149,7 +151,7 @@ class Insight:
             values["timestamp"] = _parsed_time(values["timestamp"])
             return cls(**values)
         except InvalidInsight as refusal:
-            raise refusal.at(record or _name_of(mapping.get("device_id"), mapping.get("timestamp"))) from None
+            raise refusal.at(record or record_name(mapping.get("device_id"), mapping.get("timestamp"))) from None
 
     def to_json(self) -> dict[str, Any]:
         """Every field in the table's order, null as None, the timestamp as fixed text."""
@@ -235,7 +237,7 @@ def check_device_id(value: object) -> None:
     _check_text("device_id", value)
 
 
-def _refuse(field: str, value: object, rule: str) -> None:
+def _refuse(field: str, value: object, rule: str) -> NoReturn:
     raise InvalidInsight(record="", field=field, value=value, rule=rule)
 
 
@@ -250,7 +252,13 @@ def shown(value: object, most: int = 80) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
-def _name_of(device_id: object, timestamp: object) -> str:
+def is_finite_number(value: object) -> TypeGuard[float]:
+    """Of JSON's values: no text, no boolean, and neither NaN nor infinite."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def record_name(device_id: object, timestamp: object) -> str:
+    """What a refusal calls a record that has no place in a file."""
     when = timestamp.isoformat() if isinstance(timestamp, datetime) else shown(timestamp)
     return f"insight of device {shown(device_id)} at {when}"
 
@@ -267,7 +275,6 @@ def _check_names(mapping: Mapping[str, Any]) -> None:
 def _check_text(field: str, value: object) -> None:
     if not isinstance(value, str):
         _refuse(field, value, "it must be text")
-        return
     if not 1 <= len(value) <= MAX_ID_CHARACTERS or not value.strip():
         _refuse(field, value, f"it must have 1 to {MAX_ID_CHARACTERS} characters that are not all blank")
     if not value.isascii() or not value.isprintable():
@@ -281,24 +288,19 @@ def _check_characters(field: str, value: str) -> None:
 
 
 def _parsed_time(value: object) -> object:
+    if isinstance(value, datetime):
+        _refuse("timestamp", value, "it must be ISO 8601 text here, not a datetime object")
     if not isinstance(value, str):
-        return value if not isinstance(value, datetime) else _text_expected(value)
+        return value
     try:
         return datetime.fromisoformat(value)
     except ValueError:
-        _refuse("timestamp", value, "it must be an ISO 8601 time such as 2026-01-31T09:05:00.000Z")
-        raise AssertionError from None
-
-
-def _text_expected(value: datetime) -> object:
-    _refuse("timestamp", value, "it must be ISO 8601 text here, not a datetime object")
-    return value
+        _refuse("timestamp", value, _TIME_RULE)
 
 
 def _checked_time(value: object) -> datetime:
     if not isinstance(value, datetime):
-        _refuse("timestamp", value, "it must be an ISO 8601 time such as 2026-01-31T09:05:00.000Z")
-        raise AssertionError
+        _refuse("timestamp", value, _TIME_RULE)
     if value.tzinfo is None or value.utcoffset() is None:
         _refuse("timestamp", value.isoformat(), "it must name its offset from UTC (end it with Z)")
     if not EARLIEST <= value < LATEST:
@@ -313,7 +315,6 @@ def _checked_number(rule: NumberRule, value: object) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         _refuse(rule.name, value, rule.sentence())
-        raise AssertionError
     if value == 0 and rule.zero:
         return 0.0
     if not SMALLEST_NUMBER <= value <= rule.high:  # also NaN

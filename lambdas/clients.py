@@ -13,15 +13,15 @@ from botocore.config import Config
 from botocore.loaders import Loader
 from botocore.session import Session
 
-# Standard mode: three attempts with full jitter inside one call; what outlasts it meets lambdas.throttling.
-_PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=60)
+# Standard mode: three attempts with full jitter inside one call; what outlasts it meets lambdas.client_errors.
+PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=60)
 # A prediction of many items reads that many queries side by side (lambdas.predict.telemetry); fewer would be made anew.
 _MOST_CONNECTIONS = 16
 
 
 @cache
 def client(service: str) -> Any:
-    return _made(service, _PATIENT)
+    return _made(service, PATIENT)
 
 
 @cache

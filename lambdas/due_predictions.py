@@ -17,12 +17,12 @@ DUE_INDEX: Final = "due"
 DUE_SHARD, DUE_AT = "due_shard", "due_at"
 # Of a partition's 1,000 writes a second (DynamoDB, "Partitions and data distribution") a shard takes its part. An index
 # that throttles would throttle the predictions' own writes.
-SHARDS: Final = 16
+SHARDS: Final = tuple(f"{number:02d}" for number in range(16))
 
 
 def shard_of(device_id: str) -> str:
     """All predictions of a device are in one, so that what is due of it needs its insights read once."""
-    return f"{zlib.crc32(device_id.encode()) % SHARDS:02d}"
+    return SHARDS[zlib.crc32(device_id.encode()) % len(SHARDS)]
 
 
 def due_attributes(newest: Insight, *, predicted_at: datetime) -> dict[str, str]:

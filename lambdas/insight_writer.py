@@ -10,7 +10,8 @@ from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
 
 from insights.schema import Insight
-from lambdas.throttling import Backoff, TableThrottled, is_throttled
+from lambdas.client_errors import is_throttled
+from lambdas.throttling import Backoff, TableThrottled
 
 # DynamoDB API reference, BatchWriteItem: at most 25 put requests, and no two of them with one key.
 BATCH_ROWS = 25

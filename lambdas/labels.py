@@ -13,7 +13,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from lambdas.attribute_values import to_attribute_value
-from lambdas.throttling import error_code
+from lambdas.client_errors import is_unmet_condition
 
 LABEL_FIELDS: Final = ("risk_level", "performance_score")
 LABELLED_BY: Final = "_labelled_by"
@@ -63,7 +63,7 @@ def _updated(
             ExpressionAttributeValues={f":{name}": to_attribute_value(value) for name, value in values.items()},
         )
     except ClientError as error:
-        if error_code(error) != "ConditionalCheckFailedException":
+        if not is_unmet_condition(error):
             raise
         return False
     return True

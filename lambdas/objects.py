@@ -12,7 +12,7 @@ from typing import Any, Self
 from botocore.exceptions import ClientError
 
 from insights.formats import NewerFormat, check_format
-from lambdas.throttling import error_code
+from lambdas.client_errors import is_missing_object
 
 # S3 refuses parts under 5 MiB except the last ("Amazon S3 multipart upload limits"); 10,000 parts of 8 MiB are 78 GiB.
 PART_BYTES = 8 * 1024 * 1024
@@ -55,7 +55,7 @@ def read_json_object(s3: Any, bucket: str, key: str, *, remedy: str) -> dict[str
     try:
         body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except ClientError as error:
-        if error_code(error) in {"NoSuchKey", "404"}:
+        if is_missing_object(error):
             raise ObjectMissing(bucket, key, remedy) from error
         raise
     try:

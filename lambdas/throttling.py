@@ -1,4 +1,4 @@
-"""What AWS answers when it is asked for too much or is ill itself, and how long to wait before asking again."""
+"""How long to wait before a table that takes no more is asked again, and the error of one that never took it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,6 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-
-from botocore.exceptions import ClientError
-
-THROTTLING_CODES = frozenset(
-    {
-        "ProvisionedThroughputExceededException",
-        "ThrottlingException",
-        "Throttling",
-        "RequestLimitExceeded",
-        "LimitExceededException",
-        "InternalServerError",
-        # Every service's own fault (API references, "Common Errors").
-        "InternalFailure",
-        "ServiceUnavailable",
-    }
-)
 
 
 class TableThrottled(RuntimeError):
@@ -32,14 +16,6 @@ class TableThrottled(RuntimeError):
             f"table {table} still throttles {doing} after every retry; "
             "give it more capacity (or on-demand mode) and start again: nothing is written twice"
         )
-
-
-def error_code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def is_throttled(error: ClientError) -> bool:
-    return error_code(error) in THROTTLING_CODES
 
 
 @dataclass(frozen=True)

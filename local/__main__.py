@@ -24,17 +24,16 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("command", choices=("run", "up", "down", "rollback", "restore"))
     command = parser.parse_args(arguments).command
-    if command == "down":
-        return down()
-    if command == "rollback":
-        return rollback()
-    if command == "restore":
-        return restore()
     try:
-        options = RunOptions.from_environment(os.environ)
+        if command == "down":
+            return down()
+        if command == "rollback":
+            return rollback()
+        if command == "restore":
+            return restore()
+        return run(RunOptions.from_environment(os.environ), stay_up=command == "up")
     except InvalidOption as refused:
         return _failed(str(refused))
-    return run(options, stay_up=command == "up")
 
 
 def run(options: RunOptions, *, stay_up: bool) -> int:
@@ -117,7 +116,7 @@ def rollback() -> int:
 
     try:
         print(run_command(os.environ, BUILD), flush=True)
-    except (InvalidOption, NoTarget, RollbackFailed, TimeoutError) as failure:
+    except (NoTarget, RollbackFailed, TimeoutError) as failure:
         return _failed(str(failure))
     except KeyboardInterrupt:
         return _failed("interrupted; the execution goes on, the Step Functions console shows it")
@@ -130,7 +129,7 @@ def restore() -> int:
 
     try:
         print(run_command(os.environ, BUILD), flush=True)
-    except (InvalidOption, NoTarget, RestoreFailed) as failure:
+    except (NoTarget, RestoreFailed) as failure:
         return _failed(str(failure))
     except KeyboardInterrupt:
         return _failed("interrupted; the same command goes on where it was")

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from local.options import cloud_port
 from local.processes import (
     ProcessIdentity,
     ProcessRecord,
@@ -25,7 +26,6 @@ from local.processes import (
     port_is_taken,
 )
 from local.settings import (
-    DEFAULT_PORT,
     DEFAULT_WAIT_SCALE,
     CloudSettings,
     client_environment,
@@ -62,7 +62,7 @@ class LaptopCloud:
         images: Mapping[str, str] | None = None,
         faults: bool = False,
     ) -> None:
-        chosen = int(os.environ.get("CLOUD_PORT", DEFAULT_PORT)) if port is None else port
+        chosen = cloud_port(os.environ) if port is None else port
         self.settings = CloudSettings(
             state_dir=state_dir.resolve(),
             port=chosen or free_port(),

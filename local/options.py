@@ -8,22 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from insights.gate import THRESHOLDS, InvalidThreshold, checked_thresholds
+from local.settings import DEFAULT_PORT
 
 MEASURED_FILE = Path("data/measured.jsonl.gz")
 DEFAULT_INSIGHTS = "measured"
 THIS_HOST = "this-host"
 DEFAULT_DASHBOARD_PORT = 3000
 GATE_VARIABLES = {f"GATE_{name.upper()}": name for name in THRESHOLDS}
-KNOWN = (
-    "INSIGHTS",
-    "RECORDS",
-    "SEED",
-    "WATCH_SECONDS",
-    "TUNING_JOBS",
-    "TUNING_PARALLEL",
-    "DASHBOARD_PORT",
-    *GATE_VARIABLES,
-)
 
 
 class InvalidOption(ValueError):
@@ -49,6 +40,7 @@ class RunOptions:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> RunOptions:
+        cloud_port(environment)  # a wrong one is said before anything starts
         is_watch = environment.get("INSIGHTS") == THIS_HOST
         seconds = _whole(environment, "WATCH_SECONDS", default=60, low=5, high=3600)
         jobs = _whole(environment, "TUNING_JOBS", default=50, low=1, high=750)
@@ -71,6 +63,11 @@ class RunOptions:
             source = {"kind": "synthetic", "records": self.records, "seed": self.seed}
         tuning = {"max_jobs": self.tuning_jobs, "max_parallel_jobs": self.tuning_parallel}
         return {"source": source, "tuning": tuning, **({"gate": dict(self.gate)} if self.gate else {})}
+
+
+def cloud_port(environment: Mapping[str, str]) -> int:
+    """Where the laptop cloud listens on 127.0.0.1; 0: on a free port."""
+    return _whole(environment, "CLOUD_PORT", default=DEFAULT_PORT, low=0, high=65_535)
 
 
 def _insights(value: str) -> str | Path:
@@ -101,7 +98,10 @@ def _whole(environment: Mapping[str, str], name: str, *, default: int, low: int,
 
 
 def _gate(environment: Mapping[str, str]) -> dict[str, float]:
-    """The thresholds that were given, as the execution's input takes them."""
+    """The thresholds that were given, as the execution's input takes them; a misspelt one would be left out in silence."""
+    for name, value in environment.items():
+        if name.startswith("GATE_") and name not in GATE_VARIABLES:
+            raise InvalidOption(name, value, f"no such threshold; known are {', '.join(GATE_VARIABLES)}")
     given = {name: environment[variable] for variable, name in GATE_VARIABLES.items() if environment.get(variable)}
     try:
         return checked_thresholds({name: _number(text) for name, text in given.items()})

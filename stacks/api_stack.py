@@ -7,25 +7,19 @@ from stacks.api.functions import ApiFunctions
 from stacks.api.gateway import access_log, gateway_errors, rest_api
 from stacks.api.routes import add_routes
 from stacks.api.sign_in import SignIn
-from stacks.data_stack import DataStack, synthesizer
+from stacks.app_stack import AppStack
+from stacks.data_stack import DataStack
 from stacks.functions import CodeMaker
 from stacks.settings import Settings
 
 
-class ApiStack(cdk.Stack):
+class ApiStack(AppStack):
     """Sign-in, the functions, the API and its routes."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, settings: Settings, data: DataStack, code: CodeMaker
     ) -> None:
-        super().__init__(
-            scope,
-            construct_id,
-            env=settings.environment,
-            synthesizer=synthesizer(settings),
-            termination_protection=settings.rules.termination_protection,
-            description="IOPS Insights: the prediction API",
-        )
+        super().__init__(scope, construct_id, settings=settings, summary="the prediction API")
         sign_in = self.sign_in = SignIn(self, "SignIn", settings=settings)
         functions = self.functions = ApiFunctions(self, "Functions", settings=settings, data=data, code=code)
         self.access_log = access_log(self, settings)

@@ -7,7 +7,8 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_s3 as s3
 
-from stacks.data_stack import DataStack, named_bucket, synthesizer
+from stacks.app_stack import AppStack
+from stacks.data_stack import DataStack, named_bucket
 from stacks.functions import CodeMaker, InsightFunction
 from stacks.nag import acknowledge
 from stacks.permissions import Permission, allow
@@ -24,19 +25,14 @@ _ANY_METRIC = "CloudWatch's metrics have no ARN, and GetMetricData knows no cond
 _EACH_RUN = "A quarantine object's key holds the time of its run."
 
 
-class CollectorsStack(cdk.Stack):
+class CollectorsStack(AppStack):
     """`collect_volumes`, asked for each shard; `schedules` start it."""
 
     def __init__(
         self, scope: cdk.App, construct_id: str, *, settings: Settings, data: DataStack, code: CodeMaker
     ) -> None:
         super().__init__(
-            scope,
-            construct_id,
-            env=settings.environment,
-            synthesizer=synthesizer(settings),
-            termination_protection=settings.rules.termination_protection,
-            description="IOPS Insights: collects insights of EBS volumes from CloudWatch",
+            scope, construct_id, settings=settings, summary="collects insights of EBS volumes from CloudWatch"
         )
         self.add_stack_dependency(data)
         every = cdk.Duration.minutes(settings.ebs_every_minutes)

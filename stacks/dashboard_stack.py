@@ -16,27 +16,20 @@ from aws_cdk import aws_s3_deployment as s3_deployment
 from constructs import Construct, IConstruct
 
 from stacks.api.sign_in import SCOPES, SignIn, page_client, scope_name
-from stacks.data_stack import synthesizer
+from stacks.app_stack import AppStack
 from stacks.nag import acknowledge, acknowledge_lint, acknowledge_lint_of_emptier
 from stacks.page_files import page_headers, page_source
 from stacks.permissions import unused
 from stacks.settings import Settings
 
 
-class DashboardStack(cdk.Stack):
+class DashboardStack(AppStack):
     """Bucket, distribution, the page's own sign-in client, the page with its config.json."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, settings: Settings, api: apigateway.RestApi, sign_in: SignIn
     ) -> None:
-        super().__init__(
-            scope,
-            construct_id,
-            env=settings.environment,
-            synthesizer=synthesizer(settings),
-            termination_protection=settings.rules.termination_protection,
-            description="IOPS Insights: the dashboard",
-        )
+        super().__init__(scope, construct_id, settings=settings, summary="the dashboard")
         bucket = page_bucket(self)
         distribution = page_distribution(self, bucket, api, sign_in_url=sign_in.url)
         url = f"https://{distribution.distribution_domain_name}/"

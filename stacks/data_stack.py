@@ -7,6 +7,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from stacks.app_stack import AppStack
 from stacks.nag import acknowledge, acknowledge_lint_of_emptier
 from stacks.settings import Settings, StageRules
 
@@ -15,17 +16,12 @@ DUE_INDEX = "due"
 INSIGHTS_TABLE = "InsightsTable"
 
 
-class DataStack(cdk.Stack):
+class DataStack(AppStack):
     """The bucket and the tables."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
         super().__init__(
-            scope,
-            construct_id,
-            env=settings.environment,
-            synthesizer=synthesizer(settings),
-            termination_protection=settings.rules.termination_protection,
-            description="IOPS Insights: telemetry, predictions and the bucket of every run's files",
+            scope, construct_id, settings=settings, summary="telemetry, predictions and the bucket of every run's files"
         )
         self.bucket = bucket(self, settings)
         self.insights_table = insights_table(self, settings.rules)
@@ -35,14 +31,6 @@ class DataStack(cdk.Stack):
         cdk.CfnOutput(self, "InsightsTableName", value=self.insights_table.table_name)
         cdk.CfnOutput(self, "PredictionsTableName", value=self.predictions_table.table_name)
         cdk.CfnOutput(self, "DevicesTableName", value=self.devices_table.table_name)
-
-
-def synthesizer(settings: Settings) -> cdk.IStackSynthesizer:
-    """The laptop cloud enforces roles, and the bootstrap roles' trust stops its asset uploads: there the CLI's own
-    credentials deploy."""
-    if settings.rules.is_laptop:
-        return cdk.CliCredentialsStackSynthesizer()
-    return cdk.DefaultStackSynthesizer()
 
 
 def bucket(scope: Construct, settings: Settings) -> s3.IBucket:

@@ -12,7 +12,8 @@ from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from stacks.data_stack import bucket_name, synthesizer
+from stacks.app_stack import AppStack
+from stacks.data_stack import bucket_name
 from stacks.experiment import CHALLENGER, declare_experiment
 from stacks.nag import acknowledge
 from stacks.names import live_package_parameter
@@ -20,6 +21,7 @@ from stacks.rollback_alarms import BAKE_SECONDS, rollback_alarms
 from stacks.settings import Settings
 
 VARIANT = "live"
+FEWEST_INSTANCES, MOST_INSTANCES = 1, 3
 # What the note of the live package says while serving is switched off.
 RESTING = "resting"
 # SageMaker's own limit for an endpoint's update; it must exceed the waits by the time that instances take.
@@ -34,7 +36,7 @@ _HEALTH_CHECK_SECONDS = 60
 UNGUARDED = "unguarded"
 
 
-class EndpointStack(cdk.Stack):
+class EndpointStack(AppStack):
     """Parameters, alarms, and, once there is a live package, model, configuration, endpoint and its scaling."""
 
     def __init__(
@@ -49,10 +51,8 @@ class EndpointStack(cdk.Stack):
         super().__init__(
             scope,
             construct_id,
-            env=settings.environment,
-            synthesizer=synthesizer(settings),
-            termination_protection=settings.rules.termination_protection,
-            description=f"IOPS Insights: the {kind} endpoint; what is live is changed by PromoteModel",
+            settings=settings,
+            summary=f"the {kind} endpoint; what is live is changed by PromoteModel",
         )
         self._kind, self._settings, self._prefix = kind, settings, f"Iops{kind.capitalize()}"
         self.endpoint_name = settings.endpoint_name(kind)
@@ -99,7 +99,9 @@ class EndpointStack(cdk.Stack):
             "set by PromoteModel: a canary is at most half of the instances, so it needs two; unguarded where the "
             "variants change",
         )
-        scale = choice("Scaling", "on", ["on", "off"], "target tracking between 1 and 3 instances")
+        scale = choice(
+            "Scaling", "on", ["on", "off"], f"target tracking between {FEWEST_INSTANCES} and {MOST_INSTANCES} instances"
+        )
         serving = choice("Serving", "on", ["on", "off"], "off: no endpoint, what is live is kept; set by SwitchServing")
         equal, both = cdk.Fn.condition_equals, cdk.Fn.condition_and
         has_package = cdk.Fn.condition_not(equal(self._live_package, ""))
@@ -239,8 +241,8 @@ class EndpointStack(cdk.Stack):
             service_namespace="sagemaker",
             scalable_dimension="sagemaker:variant:DesiredInstanceCount",
             resource_id=f"endpoint/{endpoint.attr_endpoint_name}/variant/{VARIANT}",
-            min_capacity=1,
-            max_capacity=3,
+            min_capacity=FEWEST_INSTANCES,
+            max_capacity=MOST_INSTANCES,
         )
         tracking = scaling.CfnScalingPolicy
         policy = tracking(

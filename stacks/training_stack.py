@@ -1,4 +1,4 @@
-"""What turns telemetry into live models: the image, the jobs' roles, the Lambdas and the two workflows."""
+"""What turns telemetry into live models: the image, the jobs' roles, the Lambdas, the workflows and what starts them."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -7,8 +7,9 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from stacks.app_stack import AppStack
 from stacks.budget import monthly_budget
-from stacks.data_stack import DataStack, named_bucket, synthesizer
+from stacks.data_stack import DataStack, named_bucket
 from stacks.dead_letters import DeadLetters
 from stacks.feedback_loop import FeedbackLoop
 from stacks.functions import CodeMaker
@@ -29,20 +30,13 @@ from stacks.workflows.switch_serving import ServingParts
 from stacks.workflows.train_models import TrainingParts, TrainModels
 
 
-class TrainingStack(cdk.Stack):
-    """Both workflows and all that they call."""
+class TrainingStack(AppStack):
+    """The four workflows, what they call, and what decides and cleans up around them."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, settings: Settings, data: DataStack, code: CodeMaker
     ) -> None:
-        super().__init__(
-            scope,
-            construct_id,
-            env=settings.environment,
-            synthesizer=synthesizer(settings),
-            termination_protection=settings.rules.termination_protection,
-            description="IOPS Insights: training and promotion of the two models",
-        )
+        super().__init__(scope, construct_id, settings=settings, summary="training and promotion of the two models")
         self.add_stack_dependency(data)
         bucket = named_bucket(self, settings)
         self.dead_letters = DeadLetters(self).queue
@@ -122,20 +116,23 @@ class TrainingStack(cdk.Stack):
         self.schedules = {"MonthlyTraining": retraining.monthly}
         if settings.monthly_budget_usd is not None:
             monthly_budget(self, settings.monthly_budget_usd, self.topic)
-        cdk.CfnOutput(self, "TrainModelsArn", value=self.train_models.state_machine_arn)
-        cdk.CfnOutput(self, "PromoteModelArn", value=self.promote_model.state_machine_arn)
-        cdk.CfnOutput(self, "WatchModelsArn", value=self.watch_models.state_machine_arn)
-        cdk.CfnOutput(self, "JudgeExperimentName", value=functions["judge_experiment"].name)
-        cdk.CfnOutput(self, "SwitchServingArn", value=self.switch_serving.state_machine_arn)
-        cdk.CfnOutput(self, "IngestInsightsName", value=functions["ingest_insights"].name)
-        cdk.CfnOutput(self, "JoinOutcomesName", value=feedback.join_outcomes.name)
         retention = Retention(
             self, "Retention", settings=settings, code=code, bucket=bucket, promote_model=self.promote_model
         )
-        cdk.CfnOutput(self, "RetirePackagesName", value=retention.retire.name)
-        cdk.CfnOutput(self, "RestorePackageName", value=retention.restore.name)
-        cdk.CfnOutput(self, "DecideRetrainingName", value=retraining.decide.name)
-        cdk.CfnOutput(self, "TopicArn", value=self.topic.topic_arn)
+        for name, value in {
+            "TrainModelsArn": self.train_models.state_machine_arn,
+            "PromoteModelArn": self.promote_model.state_machine_arn,
+            "WatchModelsArn": self.watch_models.state_machine_arn,
+            "SwitchServingArn": self.switch_serving.state_machine_arn,
+            "JudgeExperimentName": functions["judge_experiment"].name,
+            "IngestInsightsName": functions["ingest_insights"].name,
+            "JoinOutcomesName": feedback.join_outcomes.name,
+            "RetirePackagesName": retention.retire.name,
+            "RestorePackageName": retention.restore.name,
+            "DecideRetrainingName": retraining.decide.name,
+            "TopicArn": self.topic.topic_arn,
+        }.items():
+            cdk.CfnOutput(self, name, value=value)
 
 
 def notification_topic(scope: cdk.Stack, settings: Settings, dead_letters: sqs.IQueue) -> sns.Topic:

@@ -16,7 +16,7 @@ from lambdas.api.bodies import body_of
 from lambdas.api.caller import Caller
 from lambdas.api.client_limit import ClientLimit
 from lambdas.api.problems import PROBLEM_MEDIA_TYPE, InvalidRequest, Problem, StoreUnavailable, UnknownRoute
-from lambdas.throttling import is_throttled
+from lambdas.client_errors import is_throttled
 
 _STORE_RETRY_SECONDS = 2
 logger = Logger(child=True)

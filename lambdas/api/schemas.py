@@ -20,7 +20,8 @@ from insights.schema import (
     WORKLOAD_TYPES,
     NumberRule,
 )
-from lambdas.give_feedback.give_feedback import LONGEST_COMMENT, OUTCOMES
+from lambdas.give_feedback.give_feedback import LONGEST_COMMENT
+from lambdas.labels import LABEL_FIELDS
 from lambdas.predict.request import MOST_INSIGHTS, MOST_ITEMS
 
 Schema = dict[str, Any]
@@ -229,7 +230,8 @@ SCHEMAS: Final[Schema] = {
             "comment": nullable({"type": "string", "maxLength": LONGEST_COMMENT}),
         },
         anyOf=[
-            {"required": [name], "properties": {name: {"not": NULL}}, "title": f"{name} is known"} for name in OUTCOMES
+            {"required": [name], "properties": {name: {"not": NULL}}, "title": f"{name} is known"}
+            for name in LABEL_FIELDS
         ],
     ),
     "Feedback": exactly(

@@ -9,7 +9,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lambdas.throttling import Backoff, is_throttled
+from lambdas.client_errors import is_throttled
+from lambdas.throttling import Backoff
 
 
 class StillThrottled(RuntimeError):

@@ -96,11 +96,6 @@ def queries_of(volume: Volume, place: int, period_seconds: int) -> list[dict[str
     return [*queries, {"Id": f"v{place}_failed_checks", "Expression": f"MAX([{joined}])", "Period": period_seconds}]
 
 
-def metrics_asked(volume: Volume) -> int:
-    """What one call is billed for: its metrics, however many points or expressions."""
-    return sum("MetricStat" in query for query in queries_of(volume, 0, 60))
-
-
 def _query(query_id: str, asked: tuple[str, str], dimensions: Mapping[str, str], period_seconds: int) -> dict[str, Any]:
     metric, statistic = asked
     return {

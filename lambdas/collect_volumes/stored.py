@@ -17,9 +17,9 @@ from botocore.exceptions import ClientError
 
 from insights.schema import Insight, parse_timestamp, timestamp_text
 from lambdas.attribute_values import from_item, to_attribute_value
+from lambdas.client_errors import is_unmet_condition
 from lambdas.collect_volumes.asking import Asker
 from lambdas.labels import LABEL_FIELDS, LABELLED_BY
-from lambdas.throttling import error_code
 
 LABELS: Final = (*LABEL_FIELDS, "label_source", LABELLED_BY)
 MEASURED: Final = (
@@ -92,7 +92,7 @@ class Table:
                 ExpressionAttributeValues={f":{name}": to_attribute_value(value) for name, value in values.items()},
             )
         except ClientError as error:
-            if error_code(error) != "ConditionalCheckFailedException":
+            if not is_unmet_condition(error):
                 raise
             return False
         return True

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from insights.schema import KINDS
-from lambdas.decide_retraining.decision import TRIGGERS, Asked
+from lambdas.decide_retraining.decision import Asked
+from lambdas.training_terms import TRIGGERS
 
 ALARM_EVENT: Final = "CloudWatch Alarm State Change"
 LONGEST_REASON: Final = 500

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from insights.schema import KINDS, timestamp_text
+from insights.schema import timestamp_text
 from lambdas.decide_retraining.decision import Asked, Decision, Rules, decide
 from lambdas.decide_retraining.trainings import Trainings, execution_name
-from lambdas.environment import InvalidEnvironment
 from lambdas.objects import json_bytes, put_text
+from lambdas.training_terms import KINDS_OF_MODEL_TYPE, check_model_type
 
 PREFIX = "retraining"
-_MODEL_TYPES = {"both": KINDS, "risk": ("risk",), "performance": ("performance",)}
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,7 @@ class RetrainingEnvironment:
     drift_runs_per_week: int = 2
 
     def __post_init__(self) -> None:
-        if self.model_type not in _MODEL_TYPES:
-            raise InvalidEnvironment("MODEL_TYPE", f"is {self.model_type!r}, none of {', '.join(_MODEL_TYPES)}")
+        check_model_type(self.model_type)
 
     @property
     def alarms(self) -> Mapping[str, str]:
@@ -38,7 +36,7 @@ class RetrainingEnvironment:
 
     @property
     def models(self) -> tuple[str, ...]:
-        return _MODEL_TYPES[self.model_type]
+        return KINDS_OF_MODEL_TYPE[self.model_type]
 
     @property
     def rules(self) -> Rules:

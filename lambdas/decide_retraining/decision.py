@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-TRIGGERS: Final = ("schedule", "drift", "request")
 ON, PAUSED = "on", "paused"
 WEEK: Final = timedelta(days=7)
 

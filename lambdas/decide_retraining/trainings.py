@@ -11,8 +11,8 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from insights.schema import KINDS
+from lambdas.client_errors import is_started_already
 from lambdas.decide_retraining.decision import WEEK, Asked, Run
-from lambdas.throttling import error_code
 
 # TrainModels ends by itself after 40 hours (stacks/workflows/train_models.py), so nothing older is still running.
 LONGEST_RUN: Final = timedelta(hours=40)
@@ -66,7 +66,7 @@ class Trainings:
                 stateMachineArn=self.state_machine_arn, name=name, input=json.dumps(given)
             )
         except ClientError as error:
-            if error_code(error) != "ExecutionAlreadyExists":
+            if not is_started_already(error):
                 raise
             return self.arn_of(name)
         return str(started["executionArn"])

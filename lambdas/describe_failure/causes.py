@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from insights.schema import shown
@@ -49,7 +49,7 @@ def read_failure(error: object, cause: object, *, depth: int = 0) -> Failure:
     if "ExecutionArn" in told and depth < _DEEPEST_NESTING:
         inner = read_failure(told.get("Error") or name, told.get("Cause"), depth=depth + 1)
         execution = inner.execution or _text(told["ExecutionArn"])
-        return Failure(**{**vars(inner), "execution": execution})
+        return replace(inner, execution=execution)
     if "errorMessage" in told:
         return Failure(error=_text(told.get("errorType")) or name, reason=_text(told["errorMessage"]))
     return Failure(error=name, reason=_text(told.get("message") or told.get("Message")) or text)

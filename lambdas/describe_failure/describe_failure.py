@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -34,7 +35,7 @@ def describe_failure(
         trial_job, trial_reason = _failed_trial(sagemaker or client("sagemaker"), failure)
     if given.get("stack_name"):
         reason = _failed_resource(cloudformation or client("cloudformation"), given)
-        failure = Failure(**{**vars(failure), "reason": reason or failure.reason})
+        failure = replace(failure, reason=reason or failure.reason)
     said = ""
     if given.get("endpoint_name") and given.get("since"):
         said = container_words(
@@ -43,7 +44,7 @@ def describe_failure(
             str(given["since"]),
             has_not_started=HEALTH_CHECK in failure.reason,
         )
-        failure = Failure(**{**vars(failure), "reason": with_words(failure.reason, said)})
+        failure = replace(failure, reason=with_words(failure.reason, said))
     state = given.get("state") or given.get("step") or ""
     text = sentence(failure, state=str(state), trial_job=trial_job, trial_reason=trial_reason)
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from aws_lambda_powertools import Logger
@@ -33,7 +34,7 @@ def failed_child(states: Any, execution_arn: str) -> Failure | None:
         return None
     failure = read_failure(child.get("error"), child.get("cause"))
     reason = ": ".join(filter(None, (_part(child.get("input")), failure.reason)))
-    return Failure(**{**vars(failure), "reason": reason, "execution": failure.execution or child["executionArn"]})
+    return replace(failure, reason=reason, execution=failure.execution or child["executionArn"])
 
 
 def _part(text: object) -> str:

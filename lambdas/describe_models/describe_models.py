@@ -13,8 +13,8 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from insights.schema import KINDS, timestamp_text
+from lambdas.client_errors import error_code, is_missing_in_sagemaker
 from lambdas.serving_hours import ServingHours, next_return
-from lambdas.throttling import error_code
 
 # What the endpoint stack notes as the live package while serving is switched off (stacks/endpoint_stack.py).
 RESTING: Final = "resting"
@@ -135,7 +135,7 @@ def described_endpoint(sagemaker: Any, name: str) -> dict[str, Any]:
     try:
         endpoint = sagemaker.describe_endpoint(EndpointName=name)
     except ClientError as error:
-        if error_code(error) not in ("ValidationException", "ValidationError"):
+        if not is_missing_in_sagemaker(error):
             raise
         return {"status": "absent", "endpoint_name": name, "instances": 0}
     instances = sum(variant.get("CurrentInstanceCount", 0) for variant in endpoint.get("ProductionVariants", []))

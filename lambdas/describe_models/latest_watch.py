@@ -11,8 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from insights.feature_table import DRIFT_COLUMNS
 from insights.schema import InvalidInsight, parse_timestamp, timestamp_text
+from lambdas.client_errors import error_code
 from lambdas.objects import ObjectMissing, UnreadableObject, read_json_object
-from lambdas.throttling import error_code
 
 logger = Logger(child=True)
 _NO_WATCH: Final = (InvalidInsight, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)

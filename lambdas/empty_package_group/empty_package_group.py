@@ -6,8 +6,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from lambdas.client_errors import error_code
 from lambdas.clients import client
-from lambdas.throttling import error_code
 
 
 def empty_package_group(group: str, *, sagemaker: Any = None) -> int:

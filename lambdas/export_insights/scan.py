@@ -9,9 +9,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from lambdas.client_errors import is_throttled
 from lambdas.export_insights.sources import SYNTHETIC_PREFIX, Item, device_of
 from lambdas.export_insights.whole_devices import Position
-from lambdas.throttling import Backoff, TableThrottled, is_throttled
+from lambdas.throttling import Backoff, TableThrottled
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from botocore.config import Config
 from botocore.parsers import JSONParser, ResponseParser, ResponseParserFactory
 from botocore.session import Session
+
+from lambdas.clients import PATIENT
 
 ITEM_SHAPE = "AttributeMap"
 
@@ -32,5 +33,4 @@ class _Factory(ResponseParserFactory):
 def table_client() -> Any:
     session = Session()
     session.register_component("response_parser_factory", _Factory())
-    patient = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=60)
-    return session.create_client("dynamodb", config=patient)
+    return session.create_client("dynamodb", config=PATIENT)

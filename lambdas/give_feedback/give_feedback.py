@@ -14,12 +14,11 @@ from insights.schema import MAX_ID_CHARACTERS, RISK_LEVELS, timestamp_text
 from lambdas.api.problems import UnknownPrediction
 from lambdas.api.queries import device_id_of, refuse
 from lambdas.attribute_values import from_item, to_attribute_value
-from lambdas.labels import label_by_operator
-from lambdas.throttling import error_code
+from lambdas.client_errors import is_unmet_condition
+from lambdas.labels import LABEL_FIELDS, label_by_operator
 
 LONGEST_COMMENT: Final = 500
-OUTCOMES: Final = ("risk_level", "performance_score")
-_FIELDS: Final = ("device_id", "prediction_id", *OUTCOMES, "comment")
+_FIELDS: Final = ("device_id", "prediction_id", *LABEL_FIELDS, "comment")
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def _kept(feedback: Mapping[str, Any], table: str, dynamodb: Any) -> dict[str, A
             ReturnValues="ALL_NEW",
         )
     except ClientError as error:
-        if error_code(error) != "ConditionalCheckFailedException":
+        if not is_unmet_condition(error):
             raise
         raise UnknownPrediction(
             f"device {device_id!r} has no prediction {prediction_id!r}; take both from a prediction's answer",
@@ -120,9 +119,9 @@ def parse_feedback(body: object) -> dict[str, Any]:
 
 
 def _check_outcomes(body: Mapping[str, Any]) -> None:
-    level, score = (body.get(name) for name in OUTCOMES)
+    level, score = (body.get(name) for name in LABEL_FIELDS)
     if level is None and score is None:
-        refuse("risk_level", f"give at least one outcome: {' or '.join(OUTCOMES)}")
+        refuse("risk_level", f"give at least one outcome: {' or '.join(LABEL_FIELDS)}")
     if level is not None and (not isinstance(level, str) or level not in RISK_LEVELS):
         refuse("risk_level", f"it must be one of {', '.join(RISK_LEVELS)}, or null")
     if score is not None and (isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 100):

@@ -12,11 +12,12 @@ from botocore.exceptions import ClientError
 
 from insights.consistency import consistent
 from insights.files import UnreadableFile, parse_insights
+from lambdas.client_errors import is_missing_object
 from lambdas.clients import client
 from lambdas.insight_writer import InsightWriter
 from lambdas.objects import ObjectMissing, uri_of
 from lambdas.quarantine import Quarantine, quarantine_key
-from lambdas.throttling import Backoff, error_code
+from lambdas.throttling import Backoff
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -53,7 +54,7 @@ def _open_text(s3: Any, bucket: str, key: str) -> TextIO:
     try:
         body = s3.get_object(Bucket=bucket, Key=key)["Body"]
     except ClientError as error:
-        if error_code(error) not in {"NoSuchKey", "404"}:
+        if not is_missing_object(error):
             raise
         raise ObjectMissing(bucket, key, "give the key of an object that holds insights") from error
     stream: Any = io.BufferedReader(body, buffer_size=1024 * 1024)

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 
 from insights.schema import parse_timestamp, timestamp_text
 from lambdas.attribute_values import to_attribute_value
+from lambdas.client_errors import is_unmet_condition
 from lambdas.due_predictions import DUE_AT, DUE_INDEX, DUE_SHARD, SHARDS
-from lambdas.throttling import error_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class DuePredictions:
 
     def shards(self, *, now: datetime) -> Iterator[Iterator[list[Due]]]:
         """Per shard of the index its pages."""
-        return (self._pages(f"{shard:02d}", now) for shard in range(SHARDS))
+        return (self._pages(shard, now) for shard in SHARDS)
 
     def _pages(self, shard: str, now: datetime) -> Iterator[list[Due]]:
         request: dict[str, Any] = {
@@ -74,7 +74,7 @@ class DuePredictions:
                 ExpressionAttributeValues={":outcome": to_attribute_value(outcome)},
             )
         except ClientError as error:
-            if error_code(error) != "ConditionalCheckFailedException":
+            if not is_unmet_condition(error):
                 raise
             return False
         return True

@@ -17,10 +17,10 @@ from botocore.exceptions import ClientError
 
 from insights.experiments import Decision, Verdict, verdict
 from insights.schema import parse_timestamp
+from lambdas.client_errors import is_started_already
 from lambdas.clients import client
 from lambdas.judge_experiment.tally import Running, Tally, outcome_lines
 from lambdas.objects import split_uri
-from lambdas.throttling import error_code
 
 _OFF = "off"
 
@@ -105,7 +105,7 @@ def _started(stepfunctions: Any, machine: str, running: Running, found: Verdict,
     try:
         answer = stepfunctions.start_execution(stateMachineArn=machine, name=name, input=json.dumps(request))
     except ClientError as error:
-        if error_code(error) != "ExecutionAlreadyExists":
+        if not is_started_already(error):
             raise
         return None
     return str(answer["executionArn"])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 from insights.gate import judge
+from insights.schema import is_finite_number
 from lambdas.clients import client
 from lambdas.judge_model.model_card import model_card
 from lambdas.objects import UnreadableObject, read_json_object, uri_of
@@ -65,7 +65,7 @@ def judge_model(
     return {
         "passed": verdict.passed,
         "reasons": list(verdict.reasons),
-        "metrics": {name: metrics[name] for name in REPORTED[kind] if _is_number(metrics.get(name))},
+        "metrics": {name: metrics[name] for name in REPORTED[kind] if is_finite_number(metrics.get(name))},
         "report": uri_of(bucket, f"{prefix}report.html"),
         "golden": uri_of(bucket, f"{prefix}golden.json"),
         "metrics_uri": uri_of(bucket, f"{prefix}metrics.json"),
@@ -77,7 +77,3 @@ def judge_model(
 def property_text(value: object) -> str:
     """As CreateModelPackage accepts a property's value: letters, digits, blanks and _.:/=+-@, 256 of them at most."""
     return _UNFIT.sub(" ", str(value))[:256]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

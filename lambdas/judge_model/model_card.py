@@ -38,7 +38,8 @@ def model_card(
     reasons: Sequence[str],
     lineage: Mapping[str, Any],
 ) -> str:
-    """The content as JSON; `reported` are the metrics that count, `lineage` is what lineage_of says."""
+    """The content as JSON; `reported` are the metrics that count, `lineage` is what evaluation and workflow know of the
+    model's making."""
     facet, objective = _OBJECTIVES[kind]
     card = {
         "model_overview": {"model_creator": "IOPS Insights, TrainModels", "model_artifact": [lineage["model_data"]]},

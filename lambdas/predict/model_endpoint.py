@@ -23,9 +23,9 @@ from botocore.exceptions import ConnectionError as NotConnected
 from insights.feature_table import FEATURE_NAMES
 from insights.schema import RISK_LEVELS, Insight, timestamp_text
 from lambdas.api.problems import ModelDown, ModelFailed, ModelResting, ModelUnavailable
+from lambdas.client_errors import error_code
 from lambdas.predict.asking_again import BUDGET_SECONDS, Failure, GiveUp, after_failure
 from lambdas.serving_hours import Rest
-from lambdas.throttling import error_code
 
 logger = Logger(child=True)
 

@@ -14,8 +14,8 @@ from insights.feature_table import WINDOW_ROWS, WINDOW_SPAN
 from insights.schema import LATEST, Insight, InvalidInsight, parse_timestamp, timestamp_text
 from lambdas.api.problems import TelemetryUnavailable
 from lambdas.attribute_values import from_attribute_value
+from lambdas.client_errors import is_throttled
 from lambdas.predict.request import MOST_INSIGHTS
-from lambdas.throttling import is_throttled
 
 _RETRY_AFTER_SECONDS = 2
 READ_SIDE_BY_SIDE = 8

@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from lambdas.client_errors import error_code, is_missing_in_sagemaker, is_missing_object
 from lambdas.clients import client
 from lambdas.objects import split_uri
 from lambdas.prepare_promotion.changes import (
@@ -24,7 +25,6 @@ from lambdas.prepare_promotion.changes import (
 )
 from lambdas.prepare_promotion.history import package_before
 from lambdas.prepare_promotion.promotion_input import InvalidPromotion, PromotionInput, parse_promotion_input
-from lambdas.throttling import error_code
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _approved_package(sagemaker: Any, wanted: PromotionInput, place: _Place) -> 
     try:
         package: dict[str, Any] = sagemaker.describe_model_package(ModelPackageName=arn)
     except ClientError as error:
-        if error_code(error) not in {"ValidationException", "ResourceNotFound"}:
+        if not is_missing_in_sagemaker(error):
             raise
         raise InvalidPromotion(field, value, _choices(sagemaker, place.group)) from error
     status, approval = package.get("ModelPackageStatus"), package.get("ModelApprovalStatus")
@@ -200,7 +200,7 @@ def _packages(sagemaker: Any, group: str) -> list[dict[str, Any]]:
     try:
         return [package for page in pages for package in page["ModelPackageSummaryList"]]
     except ClientError as error:
-        if error_code(error) not in {"ValidationException", "ResourceNotFound"}:
+        if not is_missing_in_sagemaker(error):
             raise
         return []
 
@@ -253,7 +253,7 @@ def _endpoint(sagemaker: Any, name: str) -> dict[str, Any]:
     try:
         described: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
     except ClientError as error:
-        if error_code(error) not in {"ValidationException", "ResourceNotFound"}:
+        if not is_missing_in_sagemaker(error):
             raise
         return {}
     return described
@@ -272,7 +272,7 @@ def _digest(s3: Any, golden_uri: str) -> str:
     try:
         body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except ClientError as error:
-        if error_code(error) not in {"NoSuchKey", "404"}:
+        if not is_missing_object(error):
             raise
         raise GoldenUnreadable(f"{golden_uri} does not exist; promote a model whose run still has its files") from error
     return hashlib.sha256(body).hexdigest()

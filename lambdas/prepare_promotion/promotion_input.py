@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from insights.schema import KINDS, shown
+from lambdas.executions import STEP_FUNCTIONS_FIELDS
 
 TRAFFIC_SHIFTS = ("canary", "all-at-once")
 PREVIOUS = "previous"
@@ -25,8 +26,6 @@ _KNOWN = (
     "share",
     "drop_challenger",
 )
-# Said to Step Functions, not to this app: the console's prefilled comment, and the link to a starting execution.
-_IGNORED = frozenset({"Comment", "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"})
 
 
 class InvalidPromotion(ValueError):
@@ -61,7 +60,7 @@ def parse_promotion_input(given: object) -> PromotionInput:
     if not isinstance(given, Mapping):
         raise InvalidPromotion("input", given, 'write {"kind": "risk", "version": 1}')
     for name in given:
-        if name not in _KNOWN and name not in _IGNORED:
+        if name not in _KNOWN and name not in STEP_FUNCTIONS_FIELDS:
             raise InvalidPromotion(str(name), given[name], f"no such field; known are {', '.join(_KNOWN)}")
     kind = given.get("kind")
     if kind not in KINDS:

@@ -7,7 +7,7 @@ pass what the deployment allows.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -272,9 +272,3 @@ def plan_of_export(account: Mapping[str, Any], planning: Mapping[str, Any] | Non
 def is_infeasible(sentence: str) -> bool:
     """Whether a reason says that a limit is passed whatever is chosen within the settings."""
     return sentence.startswith("Not feasible")
-
-
-def is_small_default(plan: Mapping[str, Any]) -> bool:
-    """Whether a plan, as JSON, is one instance of each with the rows in memory: nothing to tell about."""
-    counts: Sequence[int] = (plan["processing_instances"], plan["training_instances"])
-    return max(counts) == 1 and not plan["external_memory"]

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from insights.schema import KINDS
+from lambdas.client_errors import error_code
 from lambdas.clients import client
 from lambdas.environment import InvalidEnvironment
+from lambdas.executions import run_id_of
 from lambdas.objects import listed, split_uri
 from lambdas.prepare_run.plan import export_plan, jobs_plan
 from lambdas.prepare_run.planning import MOST_SEGMENTS, Limits, Planning
 from lambdas.prepare_run.rates import Rates
-from lambdas.prepare_run.run_input import MODELS, InvalidRunInput, RunInput, Tuning, parse_run_input
-from lambdas.throttling import error_code
+from lambdas.prepare_run.run_input import InvalidRunInput, RunInput, Tuning, parse_run_input
+from lambdas.training_terms import KINDS_OF_MODEL_TYPE, check_model_type
 
-RUN_ID_CHARACTERS = 12
 GZIP_RATIO = 8  # of the generator's JSON, by gzip's default
-_MODEL_TYPES = {"both": MODELS, "risk": ("risk",), "performance": ("performance",)}
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,7 @@ class PrepareRunEnvironment:
     most_training_instances: int = 1
 
     def __post_init__(self) -> None:
-        if self.model_type not in _MODEL_TYPES:
-            raise InvalidEnvironment("MODEL_TYPE", f"is {self.model_type!r}, none of {', '.join(_MODEL_TYPES)}")
+        check_model_type(self.model_type)
         if not 1 <= self.scan_segments <= MOST_SEGMENTS:
             raise InvalidEnvironment("SCAN_SEGMENTS", f"is {self.scan_segments}, not from 1 to {MOST_SEGMENTS}")
 
@@ -75,7 +74,7 @@ def prepare_run(
     """The run that every later state works from; the same execution and redrive give the same run."""
     run = parse_run_input(
         given,
-        models=_MODEL_TYPES[environment.model_type],
+        models=KINDS_OF_MODEL_TYPE[environment.model_type],
         tuning=Tuning(max_jobs=environment.tuning_max_jobs, max_parallel_jobs=environment.tuning_max_parallel_jobs),
         limits=environment.limits,
     )
@@ -90,11 +89,6 @@ def prepare_run(
     return _described(run, run_id_of(execution_arn, redrive_count), environment, rows, rates)
 
 
-def run_id_of(execution_arn: str, redrive_count: int) -> str:
-    """Short enough for a tuning job's name (32 characters), which an execution's own UUID is not."""
-    return hashlib.sha256(f"{execution_arn}#{redrive_count}".encode()).hexdigest()[:RUN_ID_CHARACTERS]
-
-
 def _described(
     run: RunInput, run_id: str, environment: PrepareRunEnvironment, rows: int, rates: Rates
 ) -> dict[str, Any]:
@@ -107,7 +101,7 @@ def _described(
         "raw_prefix": f"raw/{run_id}/",
         "features_prefix": f"features/{run_id}/",
         "source": asdict(run.source),
-        "models": {model: model in run.models for model in MODELS},
+        "models": {model: model in run.models for model in KINDS},
         "tuning": asdict(run.tuning),
         "gate": dict(run.gate),
         "promote": run.promote,

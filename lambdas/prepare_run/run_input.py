@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from insights.gate import GATE_DEFAULTS, InvalidThreshold, checked_thresholds
-from insights.schema import shown
+from insights.schema import KINDS, shown
+from lambdas.executions import STEP_FUNCTIONS_FIELDS
 from lambdas.prepare_run.planning import METHODS, MOST_SEGMENTS, Chosen, Limits
+from lambdas.training_terms import TRIGGERS
 
-MODELS = ("risk", "performance")
 SPLITS = ("device", "time")
-# Why the run was started: decide_retraining says so of its own, and whoever starts one by hand has requested it.
-TRIGGERS = ("request", "schedule", "drift")
 LONGEST_REASON = 1000
 FIELDS = frozenset({"source", "models", "tuning", "gate", "promote", "split", "trigger", "reason", "plan"})
 PLAN_FIELDS = frozenset(Chosen.__dataclass_fields__)
-# Said to Step Functions, not to this app: the console's prefilled comment, and the link to a starting execution.
-IGNORED_FIELDS = frozenset({"Comment", "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"})
 SOURCE_FIELDS: Mapping[str, frozenset[str]] = {
     "dynamodb": frozenset({"kind", "device_prefix"}),
     "synthetic": frozenset({"kind", "records", "seed"}),
@@ -71,11 +68,11 @@ class RunInput:
 
 
 def parse_run_input(
-    given: object, *, models: tuple[str, ...] = MODELS, tuning: Tuning, limits: Limits | None = None
+    given: object, *, models: tuple[str, ...] = KINDS, tuning: Tuning, limits: Limits | None = None
 ) -> RunInput:
     """The input with its defaults filled in; `models` and `tuning` are what the deployment chose as default, and `limits`
     what it allows a plan."""
-    fields = _object("input", given, FIELDS, IGNORED_FIELDS)
+    fields = _object("input", given, FIELDS, STEP_FUNCTIONS_FIELDS)
     source = _source(fields.get("source"))
     return RunInput(
         source=source,
@@ -130,9 +127,9 @@ def _models(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
         raise InvalidRunInput("models", value, remedy)
     for position, model in enumerate(value):
-        if model not in MODELS or model in value[:position]:
+        if model not in KINDS or model in value[:position]:
             raise InvalidRunInput(f"models[{position}]", model, remedy)
-    return tuple(model for model in MODELS if model in value)
+    return tuple(model for model in KINDS if model in value)
 
 
 def _tuning(given: object, default: Tuning) -> Tuning:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,9 +10,10 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from insights.schema import InvalidInsight, parse_timestamp, shown, timestamp_text
+from lambdas.client_errors import is_missing_in_sagemaker
 from lambdas.clients import client
+from lambdas.executions import run_id_of
 from lambdas.objects import listed, uri_of
-from lambdas.throttling import error_code
 
 FIELDS: Final = ("end", "hours")
 # CreateProcessingJob takes ten inputs; model and outcomes are two of them. A day of a variant is one.
@@ -21,7 +21,6 @@ MOST_CAPTURED_PREFIXES: Final = 8
 MOST_HOURS: Final = 72
 # Operators answer late and outcomes need their horizon: a day alone would leave most predictions without one.
 OUTCOME_DAYS: Final = 7
-RUN_ID_CHARACTERS: Final = 12
 
 
 class InvalidWatchInput(ValueError):
@@ -95,7 +94,7 @@ def prepare_watch(
     return {
         "kind": kind,
         "status": "watched",
-        "run_id": hashlib.sha256(f"{execution_arn}#{kind}".encode()).hexdigest()[:RUN_ID_CHARACTERS],
+        "run_id": run_id_of(execution_arn, kind),
         "bucket": environment.bucket_name,
         "prefix": prefix,
         "report": uri_of(environment.bucket_name, f"{prefix}report.html"),
@@ -140,7 +139,7 @@ def variants_of(sagemaker: Any, endpoint: str) -> list[str]:
     try:
         described = sagemaker.describe_endpoint(EndpointName=endpoint)
     except ClientError as error:
-        if error_code(error) not in ("ValidationException", "ValidationError"):
+        if not is_missing_in_sagemaker(error):
             raise
         return []
     return sorted(variant["VariantName"] for variant in described.get("ProductionVariants", []))

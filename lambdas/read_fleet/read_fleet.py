@@ -59,11 +59,8 @@ class Range:
     kind: str | None = None
 
     def query(self, *, after: str | None, limit: int) -> dict[str, Any]:
-        values = {
-            ":device": self.device_id,
-            ":start": self.start or "0",
-            ":end": self.end or "9",
-        }  # keys begin with a year
+        # Keys begin with a year, so "0" and "9" lie before and after all of them.
+        values = {":device": self.device_id, ":start": self.start or "0", ":end": self.end or "9"}
         request: dict[str, Any] = {
             "TableName": self.table,
             "KeyConditionExpression": "device_id = :device AND #key BETWEEN :start AND :end",

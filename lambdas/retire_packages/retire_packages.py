@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from insights.schema import KINDS, timestamp_text
-from lambdas.objects import json_bytes, listed, put_text, read_json_object, split_uri
+from lambdas.objects import json_bytes, listed, put_text, split_uri
+from lambdas.promotion_records import newest_first
 from lambdas.retire_packages.retention import Package, retired, within_reach
 
-RETIRED_PREFIX, PROMOTIONS_PREFIX = "retired", "promotions"
+RETIRED_PREFIX = "retired"
 # What CreateModelPackage takes of what DescribeModelPackage tells.
 _CREATED_WITH = (
     "ModelPackageGroupName",
@@ -71,9 +72,7 @@ class Registry:
         return {value for value in values if ":model-package/" in value}
 
     def promotions(self, bucket: str, kind: str) -> list[dict[str, Any]]:
-        """Newest first: keys begin with the time of their promotion's end."""
-        keys = sorted((key for key, _ in listed(self.s3, bucket, f"{PROMOTIONS_PREFIX}/{kind}/")), reverse=True)
-        return [read_json_object(self.s3, bucket, key, remedy="restore it") for key in keys]
+        return list(newest_first(self.s3, bucket, kind, remedy="restore it"))
 
 
 def retire_packages(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from insights.schema import KINDS
 from lambdas.clients import client
 from lambdas.objects import ObjectMissing, UnreadableObject, read_json_object
-
-MODELS = ("risk", "performance")
 
 
 class EveryModelFailed(RuntimeError):
@@ -29,7 +28,7 @@ def summarize_run(
         kind: _model(by_kind.get(kind) or {"status": "failed", "cause": "its branch gave no outcome"})
         if run["models"].get(kind)
         else {"status": "skipped"}
-        for kind in MODELS
+        for kind in KINDS
     }
     selected = {kind: model for kind, model in models.items() if model["status"] != "skipped"}
     if all(model["status"] == "failed" for model in selected.values()):

@@ -6,14 +6,14 @@ Records may come twice, late or out of order: a state is only ever replaced by a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.attribute_values import from_item, to_attribute_value
-from lambdas.throttling import error_code
+from lambdas.client_errors import is_unmet_condition
 
 logger = Logger(child=True)
 INSIGHT_FIELDS: Final = (
@@ -70,13 +70,7 @@ def newest_states(records: Iterable[Mapping[str, Any]]) -> Sequence[State]:
         if known is None:
             found[state.device_id, state.part] = state
         elif state.since >= known.since:
-            found[state.device_id, state.part] = State(
-                device_id=state.device_id,
-                part=state.part,
-                since=state.since,
-                values=state.values,
-                sequence_number=known.sequence_number,
-            )
+            found[state.device_id, state.part] = replace(state, sequence_number=known.sequence_number)
     return list(found.values())
 
 
@@ -122,5 +116,5 @@ def _keep_if_newer(state: State, table: str, dynamodb: Any) -> None:
             ExpressionAttributeValues={f":{name}": to_attribute_value(value) for name, value in values.items()},
         )
     except ClientError as error:
-        if error_code(error) != "ConditionalCheckFailedException":
+        if not is_unmet_condition(error):
             raise

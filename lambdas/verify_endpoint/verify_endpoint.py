@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from insights.feature_table import FEATURE_NAMES
+from insights.schema import is_finite_number
 from lambdas.clients import client
 from lambdas.objects import UnreadableObject, read_json_object, split_uri
 
@@ -79,7 +79,7 @@ def compare(expected: Sequence[Any], found: Sequence[Any]) -> Comparison:
     worst, disagreement = 0.0, ""
     for row, (wanted, given) in enumerate(zip(expected, found, strict=True), start=1):
         for place, left, right in _pairs(wanted, given, f"{row}"):
-            difference = abs(left - right) if _is_number(right) else None
+            difference = abs(left - right) if is_finite_number(right) else None
             worst = max(worst, difference or 0.0)
             if (difference is None or difference > TOLERANCE) and not disagreement:
                 disagreement = f"{place}: expected {left}, got {right}"
@@ -97,12 +97,8 @@ def _pairs(wanted: Any, given: Any, place: str) -> Iterator[tuple[str, Any, Any]
         for position, value in enumerate(wanted):
             other = others[position] if position < len(others) else None
             yield from _pairs(value, other, f"{place} [{position}]")
-    elif _is_number(wanted):
+    elif is_finite_number(wanted):
         yield place, wanted, given
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _as_csv(rows: Sequence[Sequence[float | None]]) -> str:

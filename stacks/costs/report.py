@@ -5,8 +5,9 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from stacks.costs.bill import Line, Model
+from stacks.endpoint_stack import FEWEST_INSTANCES, MOST_INSTANCES
 
-INSTANCES = (1, 3)
+INSTANCES = (FEWEST_INSTANCES, MOST_INSTANCES)
 _UNVERIFIED = "*"
 _SERVED_ALWAYS = "always"
 

@@ -5,7 +5,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
-from stacks.data_stack import LAST_ALERT_INDEX
+from stacks.data_stack import DUE_INDEX, LAST_ALERT_INDEX
 from stacks.functions import InsightFunction
 from stacks.monitoring.alarm import FIVE_MINUTES, Breach, alarm, calculated, own_metric
 from stacks.monitoring.alarms_functions import function_alarms, function_metric
@@ -15,6 +15,7 @@ from stacks.names import KINDS
 _LAG_SECONDS = cdk.Duration.hours(1).to_seconds()
 _QUARANTINED_SHARE = 0.01
 _STREAM_AGE = cdk.Duration.minutes(5).to_milliseconds()
+_INDEXES = {"insights": LAST_ALERT_INDEX, "predictions": DUE_INDEX}
 # An outcome can be known half an hour after its prediction.
 _UNJOINED_SECONDS = cdk.Duration.hours(6).to_seconds()
 
@@ -127,12 +128,13 @@ def table_alarms(scope: Construct, watched: Watched) -> list[cloudwatch.Alarm]:
 
 
 def throttled(name: str, table: dynamodb.Table) -> cloudwatch.MathExpression:
-    """Requests for the table, and for its index, which are not among them."""
+    """Requests for the table, and for its index, which are not among them: an index that throttles stops its table's
+    writes as well."""
     found = {
         f"{name}_{verb.lower()}s": table_metric(table, f"{verb}ThrottleEvents", "Sum") for verb in ("Read", "Write")
     }
-    if name == "insights":
-        index = {"GlobalSecondaryIndexName": LAST_ALERT_INDEX}
+    if name in _INDEXES:
+        index = {"GlobalSecondaryIndexName": _INDEXES[name]}
         found |= {
             f"{name}_index_{verb.lower()}s": table_metric(table, f"{verb}ThrottleEvents", "Sum", **index)
             for verb in ("Read", "Write")

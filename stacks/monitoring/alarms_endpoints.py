@@ -4,14 +4,13 @@ import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from stacks.endpoint_stack import VARIANT
+from stacks.endpoint_stack import MOST_INSTANCES, VARIANT
 from stacks.monitoring.alarm import FIVE_MINUTES, Breach, alarm, calculated, own_metric
 from stacks.names import KINDS
 from stacks.settings import Settings
 
-# What Application Auto Scaling may go up to (stacks/endpoint_stack.py); an average of calls is seldom a whole number.
-_MOST_INSTANCES = 3
-_NEARLY_ALL = _MOST_INSTANCES - 0.1
+# An average of calls is seldom a whole number.
+_NEARLY_ALL = MOST_INSTANCES - 0.1
 # A handful of requests in five minutes may all have been ended by their callers before the endpoint was asked.
 _ASKED_ENOUGH = 10
 
@@ -90,7 +89,7 @@ def scaling_alarms(scope: Construct, settings: Settings) -> list[cloudwatch.Alar
             ),
             Breach(threshold=_NEARLY_ALL, periods=12),
             of=kind,
-            says=f"{settings.endpoint_name(kind)} has run on all of its {_MOST_INSTANCES} instances for an hour",
+            says=f"{settings.endpoint_name(kind)} has run on all of its {MOST_INSTANCES} instances for an hour",
         )
         for kind in KINDS
     ]

@@ -6,7 +6,7 @@ from constructs import Construct
 
 from stacks.monitoring.alarm import Breach, alarm, calculated, own_metric
 
-# Below the gate's own demands (docs: The quality gate), as few and unrepresentative outcomes scatter around them.
+# Below the gate's own demands (insights/gate.py), as few and unrepresentative outcomes scatter around them.
 _LEAST_AGREEMENT = 0.80
 _FEWEST_OPINIONS = 20
 _LEAST_ACCURACY = 0.80

@@ -5,7 +5,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from stacks.data_stack import synthesizer
+from stacks.app_stack import AppStack
 from stacks.dead_letters import DeadLetters
 from stacks.monitoring.alarms_api import api_alarms, caller_alarms
 from stacks.monitoring.alarms_data import data_alarms, table_alarms
@@ -21,19 +21,12 @@ from stacks.monitoring.watched import Watched
 from stacks.names import KINDS, ROLLBACK_ALARMS, rollback_alarm_name
 
 
-class MonitoringStack(cdk.Stack):
+class MonitoringStack(AppStack):
     """Alarms by what they are about, the pages over them, and what people look at then."""
 
     def __init__(self, scope: Construct, construct_id: str, *, watched: Watched, topic: sns.ITopic) -> None:
         settings = watched.settings
-        super().__init__(
-            scope,
-            construct_id,
-            env=settings.environment,
-            synthesizer=synthesizer(settings),
-            termination_protection=settings.rules.termination_protection,
-            description="IOPS Insights: dashboards, alarms and who is told",
-        )
+        super().__init__(scope, construct_id, settings=settings, summary="dashboards, alarms and who is told")
         undelivered = DeadLetters(self).queue
         serving = self._serving_page(watched, topic)
         self._budget_pages(watched, topic, serving)

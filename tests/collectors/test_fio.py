@@ -156,6 +156,12 @@ def test_averages_of_latency_alone_are_refused():
         logs("avg_lat.1.log")
 
 
+def test_a_job_that_only_trimmed_has_no_rows(tmp_path: Path):
+    path = tmp_path / "trims_lat.1.log"
+    path.write_text("".join(f"{1_790_000_000_000 + ms}, 500000, 2, 4096, 0\n" for ms in range(0, 3500, 10)))
+    assert logs(str(path)) == []
+
+
 def test_times_of_a_logs_own_need_its_beginning(tmp_path: Path):
     (tmp_path / "own_lat.1.log").write_text("".join(f"{ms}, 500000, 0, 4096, 0\n" for ms in range(0, 3500, 10)))
     path = tmp_path / "own_lat.1.log"

@@ -15,7 +15,6 @@ from lambdas.prepare_run.plan import (
     JobsPlan,
     export_plan,
     is_infeasible,
-    is_small_default,
     jobs_plan,
     plan_of_export,
 )
@@ -57,7 +56,6 @@ def test_a_small_run_has_the_jobs_it_always_had(rows: int) -> None:
         "external_memory": False,
     }
     assert reasons == [f"{rows:,} rows: up to 1,000,000 one instance of each job suffices."]
-    assert is_small_default(plan)
     assert exported(rows) == ("scan", 8)
 
 
@@ -148,7 +146,6 @@ def test_a_type_of_unknown_size_plans_nothing_larger() -> None:
 def test_what_the_input_asks_for_goes_before_the_plan_and_is_told() -> None:
     plan = planned(10_000, processing_instances=2, training_instances=3, external_memory=True)
     assert (plan.processing_instances, plan.training_instances, plan.external_memory) == (2, 3, True)
-    assert not is_small_default(plan.to_json())
     assert "The input asks for training_instances = 3." in plan.reasons
     assert "The input asks for external_memory = true." in plan.reasons
     assert exported(10_000, export="point_in_time", segments=2) == ("point_in_time", 2)

@@ -13,7 +13,7 @@ from moto import mock_aws
 from insights.schema import InvalidInsight
 from lambdas.collect_volumes.asking import Asker
 from lambdas.collect_volumes.measuring import insight_of
-from lambdas.collect_volumes.metrics import CALL_PERIODS, CALL_VOLUMES, metrics_asked, period_start, queries_of
+from lambdas.collect_volumes.metrics import CALL_PERIODS, CALL_VOLUMES, period_start, queries_of
 from lambdas.collect_volumes.volumes import Volume, shard_of, volumes_of_shard
 from stacks.costs.load import Load
 from tests.lambdas.ebs_cloud import INSTANCE, NOON, described, quick
@@ -195,6 +195,11 @@ def test_a_call_stays_within_the_limits_of_getmetricdata():
 
 
 def test_the_cost_model_counts_the_metrics_that_are_asked_for():
+    """A call is billed for its metrics, however many points or expressions."""
+
+    def metrics_asked(of: Volume) -> int:
+        return sum("MetricStat" in query for query in queries_of(of, 0, 60))
+
     assert metrics_asked(volume("gp3")) == Load().ebs_metrics_per_volume
     assert metrics_asked(volume("gp2", Iops=300)) == Load().ebs_metrics_per_volume + 1
 

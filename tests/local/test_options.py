@@ -43,12 +43,15 @@ def test_gate_values_that_were_given_reach_the_execution():
         ("RECORDS", "12"),
         ("SEED", "-1"),
         ("GATE_MIN_ACCURACY", "90%"),
+        ("GATE_MIN_ACURACY", "0.9"),
         ("GATE_MIN_ACCURACY", "nan"),
         ("GATE_MAX_RMSE", "-3"),
         ("GATE_MIN_COVERAGE", "0.95"),
         ("GATE_MIN_CRITICAL_ROWS", "2.5"),
         ("TUNING_JOBS", "751"),
         ("TUNING_PARALLEL", "0"),
+        ("CLOUD_PORT", "http"),
+        ("CLOUD_PORT", "65536"),
     ],
 )
 def test_a_wrong_value_is_refused_by_variable_and_value(name: str, value: str):

@@ -127,6 +127,24 @@ def test_each_dimension_leads_to_something_that_is_deployed(templates: Templates
                 assert value in values[name], metric
 
 
+def test_an_alarm_sees_what_each_index_of_a_table_turns_away(templates: Templates):
+    indexes = {
+        index["IndexName"]
+        for _, table in resources(templates, "AWS::DynamoDB::Table")
+        for index in table.get("GlobalSecondaryIndexes", [])
+    }
+    seen_by_alarms = [
+        metric for alarm in alarms(templates, METRIC_ALARM).values() for metric in metrics_of(templates, alarm)
+    ]
+    watched = {
+        (metric.dimensions["GlobalSecondaryIndexName"], metric.name)
+        for metric in seen_by_alarms
+        if "GlobalSecondaryIndexName" in metric.dimensions
+    }
+    assert len(indexes) == 2
+    assert watched == {(index, f"{verb}ThrottleEvents") for index in indexes for verb in ("Read", "Write")}
+
+
 def test_each_metric_of_our_own_is_one_that_its_function_puts_with_these_dimensions(seen: list[Metric]):
     ours = [metric for metric in seen if metric.namespace == METRICS_NAMESPACE]
     assert {metric.dimensions["service"] for metric in ours} >= {"predict", "write_manifest", "publish_watch"}

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from insights.feature_table import HORIZON_ROWS
 from training_container.evaluation.bootstrap import DeviceBootstrap, intervals
 from training_container.split_file import Split
 
 Mask = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.int64]
 
-HORIZON_ROWS = 6
 SUSTAINED_ROWS = 3
 WARNING = 1  # medium
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from insights.gate import GATE_DEFAULTS
 from insights.schema import RISK_LEVELS
 from training_container.evaluation.bootstrap import DeviceBootstrap
 from training_container.split_file import Split
 
 FEW_GROUPS = 10
-FEW_CRITICAL_ROWS = 30
+FEW_CRITICAL_ROWS = GATE_DEFAULTS["min_critical_rows"]
 
 
 def cannot_be_judged(kind: str, train: Split, test: Split) -> list[str]:

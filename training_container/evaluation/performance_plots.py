@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from insights.gate import GATE_DEFAULTS
 from training_container.evaluation.plots import BLUE, INK, ORANGE, Plot, by_slice, importances, margins, plot
 from training_container.predictor import INTERVAL_LEVEL, Predictor
 from training_container.split_file import Split
@@ -16,7 +17,7 @@ from training_container.split_file import Split
 Floats = npt.NDArray[np.float64]
 
 MOST_POINTS = 1_500
-TARGET = (0.88, 0.92)
+TARGET = (GATE_DEFAULTS["min_coverage"], GATE_DEFAULTS["max_coverage"])
 
 
 def performance_plots(predictor: Predictor, test: Split, metrics: Mapping[str, Any]) -> list[Plot]:
@@ -31,7 +32,8 @@ def performance_plots(predictor: Predictor, test: Split, metrics: Mapping[str, A
         plot("Forecast and what came", "On the line both agree.", lambda axes: against(axes, scores, true)),
         plot(
             "Does the interval hold?",
-            f"Share of rows inside their {INTERVAL_LEVEL:.0%} interval, by what happened; band: 88-92%.",
+            f"Share of rows inside their {INTERVAL_LEVEL:.0%} interval, by what happened; band: "
+            f"{TARGET[0]:.0%} to {TARGET[1]:.0%}.",
             lambda axes: coverage(axes, metrics),
         ),
         plot(

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from insights.feature_table import HORIZON_ROWS
 from insights.schema import RISK_LEVELS
-from training_container.evaluation.lead_time import HORIZON_ROWS
 from training_container.evaluation.plots import (
     BLUE,
     GREY,
