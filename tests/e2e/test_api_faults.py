@@ -22,7 +22,7 @@ from local.processes import ProcessIdentity
 from tests.e2e.left_behind import processes_of
 from tests.e2e.moods import MOODY, MoodyEndpoint, moody_endpoint
 from tests.e2e.served_models import ServedModels, ServingOptions
-from tests.faults.api_cells import ASKED, COUNTED, JOINED, TRACKED, ApiCell, Heard, Hop, cells_of, pairwise
+from tests.faults.api_cells import ASKED, COUNTED, JOINED, TRACKED, ApiCell, Heard, Hop, cells_of
 from tests.faults.asking import (
     FOLLOWING,
     ROWS,
@@ -34,6 +34,7 @@ from tests.faults.asking import (
     until_answered,
 )
 from tests.faults.killing import kill_server
+from tests.faults.pairwise import pairwise
 from tests.faults.remains import Remains
 from tests.faults.taken_away import granted, policies_of
 from tests.faults.telling import tell

@@ -17,8 +17,9 @@ import pytest
 from local.execution import Execution, history
 from local.faults.book import Book, Fault
 from tests.e2e.served_models import ServedModels, ServingOptions
-from tests.faults.cells import Cell, Place, cells_of, denied, pairwise, rounds
+from tests.faults.cells import Cell, Place, cells_of, denied, rounds
 from tests.faults.outcomes import ending_of
+from tests.faults.pairwise import pairwise
 from tests.faults.remains import Remains
 from tests.faults.telling import tell
 from tests.faults.ways import Walked, Walker, Way

@@ -72,6 +72,11 @@ class ApiCell:
         return self.hop.caller or self.hop.function
 
     @property
+    def covers(self) -> set[tuple[str, str]]:
+        """Its hop, and the fault of its function, as a caller's or by its calls."""
+        return {("hop", self.hop.id), (self.group, self.what)}
+
+    @property
     def lasts(self) -> bool:
         """Whether it strikes as long as it is armed; else once, and what is asked again goes well."""
         if self.hop.caller or self.what in ("twice", "garbage"):
@@ -196,19 +201,3 @@ COUNTED: Final = ("dynamodb:UpdateItem", "RequestsTable")
 
 def cells_of(hops: Sequence[Hop]) -> list[ApiCell]:
     return [ApiCell(hop=hop, what=what) for hop in hops for what in hop.whats]
-
-
-def pairwise(cells: Sequence[ApiCell]) -> list[ApiCell]:
-    """The fewest, in order, by which every hop meets a fault, and every function (as a caller's, or by its calls) each fault
-    that applies to it; chosen as tests.faults.cells chooses those of workflows."""
-    missing = set[tuple[str, str]]().union(*map(_covered, cells))
-    chosen: list[ApiCell] = []
-    while missing:
-        best = max(cells, key=lambda cell: len(_covered(cell) & missing))
-        chosen.append(best)
-        missing -= _covered(best)
-    return sorted(chosen, key=list(cells).index)
-
-
-def _covered(cell: ApiCell) -> set[tuple[str, str]]:
-    return {("hop", cell.hop.id), (cell.group, cell.what)}

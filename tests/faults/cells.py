@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -70,6 +69,11 @@ class Cell:
     def id(self) -> str:
         return f"{self.place.machine}-{self.place.task}-{self.what}"
 
+    @property
+    def covers(self) -> set[tuple[str, str]]:
+        """Its place, and the fault of its group of places."""
+        return {("place", self.place.task), (self.place.group, self.what)}
+
     def faults(self) -> list[Fault]:
         """As the injector has them: of a call the first that the task makes; a task that times out is given a second, and
         its call answers later."""
@@ -136,18 +140,6 @@ def cells_of(places: Sequence[Place]) -> list[Cell]:
     return [Cell(place=place, what=what) for place in places for what in place.faults]
 
 
-def pairwise(cells: Sequence[Cell]) -> list[Cell]:
-    """The fewest, in order, by which every place meets a fault, and every group of places every fault that applies to it:
-    the cell with most of what is missing comes next."""
-    missing = set(itertools.chain.from_iterable(_covered(cell) for cell in cells))
-    chosen: list[Cell] = []
-    while missing:
-        best = max(cells, key=lambda cell: len(_covered(cell) & missing))
-        chosen.append(best)
-        missing -= _covered(best)
-    return chosen
-
-
 def rounds(cells: Sequence[Cell]) -> list[list[Cell]]:
     """As few executions as may meet all of them: each meets a fault at every place at most once, of a function or a job
     that several tasks share also once. One of an update is met alone, as the way from there depends on what came of it."""
@@ -164,7 +156,3 @@ def rounds(cells: Sequence[Cell]) -> list[list[Cell]]:
         round_.append(cell)
         taken |= touched
     return [*(round_ for round_, _ in made), *alone]
-
-
-def _covered(cell: Cell) -> set[tuple[str, str]]:
-    return {("place", cell.place.task), (cell.place.group, cell.what)}

@@ -7,8 +7,8 @@ from local.faults.book import Book, Fault
 from local.faults.front_door import halved, refusal
 from tests.faults.api_cells import ASKED, JOINED, TRACKED
 from tests.faults.api_cells import cells_of as api_cells_of
-from tests.faults.api_cells import pairwise as api_pairwise
-from tests.faults.cells import Cell, Deployed, Place, cells_of, pairwise, places_of, rounds
+from tests.faults.cells import Cell, Deployed, Place, cells_of, places_of, rounds
+from tests.faults.pairwise import pairwise
 
 
 def test_a_fault_strikes_where_it_is_meant_to_after_what_it_lets_pass_and_as_often_as_asked(tmp_path: Path):
@@ -104,12 +104,12 @@ def test_each_cell_of_the_api_has_a_name_of_its_own_and_a_fault_or_a_permission_
 
 def test_the_chosen_cells_of_the_api_meet_every_hop_and_every_fault_of_each_function():
     cells = api_cells_of((*ASKED, *TRACKED, *JOINED))
-    chosen = api_pairwise(cells)
+    chosen = pairwise(cells)
 
     assert {cell.hop.id for cell in chosen} == {cell.hop.id for cell in cells}
     assert {(cell.group, cell.what) for cell in chosen} == {(cell.group, cell.what) for cell in cells}
     assert len(chosen) < len(cells) / 2
-    assert chosen == api_pairwise(cells)
+    assert chosen == pairwise(cells)
 
 
 def test_a_call_of_the_api_is_known_by_the_function_that_makes_it_and_what_it_is_about():
