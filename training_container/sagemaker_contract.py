@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import sys
 import traceback
@@ -159,7 +160,9 @@ def run_contained(command: Callable[[], None], paths: ContainerPaths) -> int:
 
 
 def _neither_data_nor_host(bug: Exception) -> str:
-    if isinstance(bug, OSError) and bug.errno == errno.ENOSPC:
+    # NumPy's own words for an array that was written in part have no errno.
+    half_written = re.search(r"^\d+ requested and \d+ written", str(bug))
+    if isinstance(bug, OSError) and (bug.errno == errno.ENOSPC or half_written):
         return (
             f"the volume of the instance is full: {bug}; more instances share the rows among more volumes, as with "
             '{"plan": {"processing_instances": 2, "training_instances": 2}} in the execution\'s input'

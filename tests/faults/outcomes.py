@@ -42,7 +42,7 @@ OF_A_JOB: Final[Mapping[What, Ending]] = {
     "times_out": Ending("MaxRuntimeInSeconds"),
     "crashes": GOES_ON,
     "lost": GOES_ON,
-    "disk_full": Ending("No space left on device"),
+    "disk_full": Ending("the volume of the instance is full"),
     "denied": Ending("not authorized to perform"),
 }
 _RETRIED: Final[Mapping[What, Ending]] = {"times_out": GOES_ON, "crashes": GOES_ON}

@@ -116,6 +116,12 @@ def test_a_full_volume_is_told_with_what_helps_against_it(tmp_path: Path):
     assert '"processing_instances": 2' in told
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_volume_that_is_full_for_an_array_is_told_so_too(tmp_path: Path):
+    assert run_contained(lambda: np.zeros(100_000).tofile("/dev/full"), ContainerPaths(tmp_path)) == 1
+    assert failure(tmp_path).startswith("the volume of the instance is full")
+
+
 def test_sigterm_ends_a_training_with_143(root: Path):
     give(root, kind="risk", num_round="10000", early_stopping_rounds="1000", eta="0.01", max_depth="10")
     process = subprocess.Popen(
