@@ -42,6 +42,7 @@ def run(options: RunOptions, *, stay_up: bool) -> int:
     from botocore.exceptions import BotoCoreError
 
     from local.cloud import CloudError, LaptopCloud
+    from local.dashboard import DashboardFailed
     from local.deploy import DeployFailed
     from local.processes import port_is_taken
     from local.run import RunFailed, summary
@@ -58,7 +59,7 @@ def run(options: RunOptions, *, stay_up: bool) -> int:
         print(summary(record, BUILD), flush=True)
         if stay_up:
             _stay_up(cloud, options, device_id=record.predictions[0]["body"]["device_id"])
-    except (RunFailed, DeployFailed, CloudError, TimeoutError) as failure:
+    except (RunFailed, DeployFailed, DashboardFailed, CloudError, TimeoutError) as failure:
         return _failed(cloud.why_gone() or str(failure))
     except (BotoCoreError, OSError):
         if gone := cloud.why_gone():
