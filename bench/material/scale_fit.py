@@ -60,15 +60,16 @@ def line(rows: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
     return float(intercept), float(slope)
 
 
-def fitted_rates(steps: Steps, *, origin: Mapping[str, str]) -> dict[str, Any]:
-    """rates.json (lambdas/prepare_run/rates.py): CPU seconds, and so those of one core."""
+def fitted_rates(steps: Steps, *, origin: Mapping[str, str], peaks: Steps | None = None) -> dict[str, Any]:
+    """rates.json (lambdas/prepare_run/rates.py): CPU seconds, and so those of one core. `peaks` are further sizes of which
+    the memory alone counts."""
     written: dict[str, float] = {}
     for found in steps.values():
         written |= found[-1].get("bytes_per_row", {})
     return {
         **origin,
         "cores": 1,
-        "steps": {name: _rate(sizes) for name, sizes in steps.items()},
+        "steps": {name: _rate(sizes, [*sizes, *(peaks or {}).get(name, ())]) for name, sizes in steps.items()},
         "bytes_per_row": written,
     }
 
@@ -95,9 +96,9 @@ def predicted(rates: Rates, step: str, figures: Figures) -> dict[str, Any] | Non
     }
 
 
-def _rate(sizes: Sequence[Figures]) -> dict[str, float]:
+def _rate(sizes: Sequence[Figures], peaks: Sequence[Figures]) -> dict[str, float]:
     rows = [float(figures["rows"]) for figures in sizes]
-    fixed_mb, mb_per_row = line(rows, [figures["peak_mb"] for figures in sizes])
+    fixed_mb, mb_per_row = line([float(each["rows"]) for each in peaks], [each["peak_mb"] for each in peaks])
     memory = {"fixed_mb": _rounded(fixed_mb), "peak_bytes_per_row": _rounded(1e6 * mb_per_row)}
     if "trials" not in sizes[0]:
         fixed, per_row = line(rows, [figures["cpu_seconds"] for figures in sizes])

@@ -56,6 +56,14 @@ def test_rates_say_what_each_row_and_each_round_costs() -> None:
     assert (rates.cores, rates.command) == (1, "made up")
 
 
+def test_larger_sizes_of_another_call_count_for_the_memory_alone() -> None:
+    peaks = {"features": [figures(10_000_000, 99_999, 2000)]}
+    alone = Rates.from_json(fitted_rates(STEPS, origin=ORIGIN)).steps["features"]
+    both = Rates.from_json(fitted_rates(STEPS, origin=ORIGIN, peaks=peaks)).steps["features"]
+    assert both.seconds(10_000_000) == alone.seconds(10_000_000)
+    assert 1200 < both.peak_mb(10_000_000) <= 2000
+
+
 def test_the_model_stands_beside_the_measurement() -> None:
     rates = Rates.from_json(fitted_rates(STEPS, origin=ORIGIN))
     row = predicted(rates, "features", figures(1_000_000, 51, 400))
