@@ -108,9 +108,9 @@ mutation: setup ## how many small faults in the domain and the gate do the tests
 upgrade-test: setup ## an earlier version deployed and used, then this one over it: FROM=git-ref (3d844ae)
 	FROM=$(or $(FROM),3d844ae) $(PY) -m pytest tests/upgrade/deployed_upgrade.py -n 0
 
-faults: setup ## every task of the workflows and every hop of the API against every fault: a line a cell, kept in build/faults.json
+faults: setup ## every task of the workflows and every hop of the API against every fault, a line a cell: CELLS=regex
 	@mkdir -p build && rm -f build/faults.json
-	FAULTS=all $(PY) -m pytest -s -n 0 --timeout 0 tests/e2e/test_fault_matrix.py tests/e2e/test_api_faults.py
+	FAULTS=all CELLS='$(CELLS)' $(PY) -m pytest -s -n 0 --timeout 0 tests/e2e/test_fault_matrix.py tests/e2e/test_api_faults.py
 
 clean: ## stop a laptop cloud that still runs, then remove everything that was built
 	@if [ -x $(PY) ]; then $(PY) -m local down; fi

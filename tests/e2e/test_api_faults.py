@@ -5,7 +5,6 @@ with FAULTS=all each is run."""
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -33,8 +32,8 @@ from tests.faults.asking import (
     now,
     until_answered,
 )
+from tests.faults.chosen import chosen
 from tests.faults.killing import kill_server
-from tests.faults.pairwise import pairwise
 from tests.faults.remains import Remains
 from tests.faults.taken_away import granted, policies_of
 from tests.faults.telling import tell
@@ -48,7 +47,6 @@ RUN = {
     "tuning": {"max_jobs": 1, "max_parallel_jobs": 1},
     "promote": False,
 }
-ALL = os.environ.get("FAULTS") == "all"
 
 EVERYBODYS = ("logs:", "xray:")
 POLLERS = ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams")
@@ -89,10 +87,8 @@ def held(served: ServedModels) -> Remains:
     return replace(Remains.of(served), rows=())
 
 
-def chosen(hops: Sequence[Hop]) -> list[Any]:
-    """The cells that are run: those chosen pairwise, or with FAULTS=all each."""
-    cells = cells_of(hops)
-    return [pytest.param(cell, id=cell.id) for cell in (cells if ALL else pairwise(cells))]
+def tried(hops: Sequence[Hop]) -> list[Any]:
+    return [pytest.param(cell, id=cell.id) for cell in chosen(cells_of(hops))]
 
 
 def test_every_hop_of_the_deployed_functions_has_cells(served: ServedModels, asking: Asking) -> None:
@@ -131,7 +127,7 @@ def folders_in(asking: Asking, texts: list[str]) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("cell", chosen(ASKED))
+@pytest.mark.parametrize("cell", tried(ASKED))
 def test_a_caller_hears_what_is_documented_and_asks_again_with_success(
     served: ServedModels, asking: Asking, clean: Remains, cell: ApiCell
 ) -> None:
@@ -190,7 +186,7 @@ def test_a_token_that_is_none_or_not_enough_reaches_no_function(asking: Asking, 
     checked("predict", until_answered(lambda: asking.ask("predict")))
 
 
-@pytest.mark.parametrize("cell", chosen(TRACKED))
+@pytest.mark.parametrize("cell", tried(TRACKED))
 def test_the_fleet_catches_up_when_its_stream_meets_a_fault(
     served: ServedModels, asking: Asking, clean: Remains, cell: ApiCell
 ) -> None:
@@ -210,7 +206,7 @@ def risk_of(asking: Asking) -> str:
     return str((asking.device(asking.device_id).get("risk") or {}).get("prediction_id"))
 
 
-@pytest.mark.parametrize("cell", chosen(JOINED))
+@pytest.mark.parametrize("cell", tried(JOINED))
 def test_an_outcome_is_joined_once_by_the_run_that_follows_a_fault(
     served: ServedModels, asking: Asking, clean: Remains, cell: ApiCell
 ) -> None:

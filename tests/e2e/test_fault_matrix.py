@@ -2,11 +2,10 @@
 or there twice. `make test` tries cells that are chosen pairwise, `make faults` (FAULTS=all) every one.
 
 Faults that an execution gets over are met several at once, each at a place of its own; one that ends the execution is met
-alone, and the same execution without it follows."""
+alone, and with `make faults` the same execution without it follows."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,14 +17,13 @@ from local.execution import Execution, history
 from local.faults.book import Book, Fault
 from tests.e2e.served_models import ServedModels, ServingOptions
 from tests.faults.cells import Cell, Place, cells_of, denied, rounds
+from tests.faults.chosen import ALL, chosen
 from tests.faults.outcomes import ending_of
-from tests.faults.pairwise import pairwise
 from tests.faults.remains import Remains
 from tests.faults.telling import tell
 from tests.faults.ways import Walked, Walker, Way
 
 pytestmark = pytest.mark.e2e
-ALL = os.environ.get("FAULTS") == "all"
 KINDS = ("risk", "performance") if ALL else ("risk",)
 MACHINES = ("TrainModels", "PromoteModel")
 
@@ -154,9 +152,8 @@ def walk_all(served: ServedModels) -> Matrix:
     cells = {way: cells_of(met) for way, met in found.items()}
     # What an execution gets over comes first, as one execution meets many of those.
     every = sorted((cell for each in cells.values() for cell in each), key=lambda cell: not ending_of(cell).goes_on)
-    chosen = set(pairwise(every))
-    if not ALL:
-        cells = {way: [cell for cell in each if cell in chosen] for way, each in cells.items()}
+    tried = set(chosen(every))
+    cells = {way: [cell for cell in each if cell in tried] for way, each in cells.items()}
     return Matrix(walker, cells, frozenset(task for left in places.values() for task in left))
 
 

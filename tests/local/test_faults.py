@@ -8,7 +8,7 @@ from local.faults.front_door import halved, refusal
 from tests.faults.api_cells import ASKED, JOINED, TRACKED
 from tests.faults.api_cells import cells_of as api_cells_of
 from tests.faults.cells import Cell, Deployed, Place, cells_of, places_of, rounds
-from tests.faults.pairwise import pairwise
+from tests.faults.chosen import pairwise
 
 
 def test_a_fault_strikes_where_it_is_meant_to_after_what_it_lets_pass_and_as_often_as_asked(tmp_path: Path):
