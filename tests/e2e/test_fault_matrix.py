@@ -97,12 +97,21 @@ REFUSED = Way(
     given=REPLACED.given,
     before=(Fault(id="unverified", where="function", name="verify_endpoint", what="crashes"),),
 )
+FAILING_UPDATE = Way(
+    name="a promotion that fails",
+    machine="PromoteModel",
+    given=REPLACED.given,
+    before=(denied("no-update", caller=" UpdateStack "),),
+)
 UNANSWERED = Way(
     name="an update without an answer",
     machine="PromoteModel",
     given=REPLACED.given,
     before=(Fault(id="unanswered", where="call", name="*", what="crashes", caller=" UpdateStack "),),
 )
+WAYS = (
+    SYNTHETIC, POINT_IN_TIME, FAILING_RUN, FAILING_BRANCH, UNCHANGED, REPLACED, REFUSED, FAILING_UPDATE, UNANSWERED,
+)  # fmt: skip
 BESIDE_A_RUN = {FAILING_RUN.name: SYNTHETIC.name, FAILING_BRANCH.name: SYNTHETIC.name}
 """Whose entries a way begins with."""
 
@@ -145,7 +154,7 @@ def walk_all(served: ServedModels) -> Matrix:
     walker = Walker(served, Book(served.cloud.settings.state_dir))
     places = {machine: {place.task: place for place in walker.places(machine)} for machine in MACHINES}
     found: dict[str, list[Place]] = {}
-    for way in (SYNTHETIC, POINT_IN_TIME, FAILING_RUN, FAILING_BRANCH, UNCHANGED, REPLACED, REFUSED, UNANSWERED):
+    for way in WAYS:
         walked = walker.walk(way, entries_of=BESIDE_A_RUN.get(way.name, ""))
         new = (walked.reached - set(way.passes_by)) & places[way.machine].keys()
         found[way.name] = [places[way.machine].pop(task) for task in sorted(new)]
