@@ -258,8 +258,11 @@ def is_finite_number(value: object) -> TypeGuard[float]:
 
 
 def record_name(device_id: object, timestamp: object) -> str:
-    """What a refusal calls a record that has no place in a file."""
-    when = timestamp.isoformat() if isinstance(timestamp, datetime) else shown(timestamp)
+    """What a refusal calls a record that has no place in a file; a time as a row writes it, if it is in UTC."""
+    if isinstance(timestamp, datetime):
+        when = timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    else:
+        when = shown(timestamp)
     return f"insight of device {shown(device_id)} at {when}"
 
 
