@@ -176,10 +176,10 @@ def test_every_task_has_cells_but_those_that_another_test_walks(matrix: Matrix):
 def test_an_execution_gets_over_what_can_be_asked_again(matrix: Matrix):
     lost = []
     for walked, round_ in matrix.going_on():
-        before = Remains.of(matrix.served)
+        before = Remains.settled(matrix.served)
         met, unstruck = meet(matrix, walked, round_)
         found = [f"{cell} did not strike" for cell in unstruck] + list(differences(walked, met))
-        found += left(before, Remains.of(matrix.served), packages=registered_by(walked.clean))
+        found += left(before, Remains.settled(matrix.served), packages=registered_by(walked.clean))
         for cell in round_:
             tell_cell(matrix.served, cell, met, kept=not found)
         if found:
@@ -191,9 +191,9 @@ def test_an_execution_gets_over_what_can_be_asked_again(matrix: Matrix):
 def test_what_ends_an_execution_says_so_and_leaves_nothing(matrix: Matrix):
     lost = []
     for walked, cell in matrix.ending():
-        before = Remains.of(matrix.served)
+        before = Remains.settled(matrix.served)
         met, unstruck = meet(matrix, walked, [cell])
-        after = Remains.of(matrix.served)
+        after = Remains.settled(matrix.served)
         found = [f"{each} did not strike" for each in unstruck]
         if not re.search(ending_of(cell).says, told(met)):
             found.append(f"ended as {met.status}, saying {told(met)!r}")
@@ -211,11 +211,11 @@ def test_what_ends_an_execution_says_so_and_leaves_nothing(matrix: Matrix):
 def test_the_next_executions_end_as_the_clean_ones(matrix: Matrix):
     for name in (SYNTHETIC.name, REPLACED.name):
         walked = matrix.walker.walked[name]
-        before = Remains.of(matrix.served)
+        before = Remains.settled(matrix.served)
         met = matrix.walker.meet(walked, ())
 
         assert list(differences(walked, met)) == []
-        assert left(before, Remains.of(matrix.served), packages=registered_by(walked.clean)) == []
+        assert left(before, Remains.settled(matrix.served), packages=registered_by(walked.clean)) == []
 
 
 def meet(matrix: Matrix, walked: Walked, cells: Sequence[Cell]) -> tuple[Execution, list[str]]:
