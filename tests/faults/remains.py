@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.e2e.served_models import ServedModels
+from tests.local.watching import patiently
 
 SETTLED_WITHIN_SECONDS: Final = 60.0
 
@@ -28,9 +28,7 @@ class Remains:
     @classmethod
     def settled(cls, served: ServedModels) -> Remains:
         """Once executions that nobody waits for have ended: of a start whose answer was lost, the first goes on by itself."""
-        deadline = time.monotonic() + SETTLED_WITHIN_SECONDS
-        while _running_executions(served) and time.monotonic() < deadline:
-            time.sleep(0.2)
+        patiently(lambda: _running_executions(served) == 0, seconds=SETTLED_WITHIN_SECONDS)
         return cls.of(served)
 
     @classmethod
