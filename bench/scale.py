@@ -5,13 +5,11 @@ manifest as the Lambdas' code over a table and a bucket on disk. Up to LARGEST_T
 ingest has written; above, the same code is answered with the generator's rows, which no table holds.
 ROWS=10000,100000,1000000;
 RATES=write keeps the fitted rates for the plan (lambdas/prepare_run/rates.json): those of CPU seconds, which others on the
-same machine stretch less than the clock's. PEAKS=file.json adds the peak memory of larger sizes that another call kept: it
-does not depend on who else works.
+same machine stretch less than the clock's.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -54,20 +52,12 @@ def main() -> None:
             steps.setdefault(name, []).append({"rows": rows, **figures})
             print(f"  {name}: {figures['seconds']:.1f} s, {figures['peak_mb']:.0f} MB", flush=True)
     show_steps(steps)
-    rates = fitted_rates(steps, origin=origin(sizes), peaks=larger(os.environ.get("PEAKS"), than=max(sizes)))
+    rates = fitted_rates(steps, origin=origin(sizes))
     show_model(steps)
     keep("scale", {"steps": steps, "linearity": linearity(steps), "rates": rates})
     if os.environ.get("RATES") == "write":
         RATES_FILE.write_text(Rates.text_of(rates))
         print(RATES_FILE)
-
-
-def larger(kept: str | None, *, than: int) -> dict[str, list[dict[str, Any]]]:
-    """The sizes above `than` of build/bench/scale.json as another call has kept it."""
-    if kept is None:
-        return {}
-    steps = json.loads(Path(kept).read_text())["steps"]
-    return {name: [figures for figures in sizes if figures["rows"] > than] for name, sizes in steps.items()}
 
 
 def origin(sizes: Sequence[int]) -> dict[str, str]:

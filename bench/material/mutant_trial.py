@@ -8,7 +8,6 @@ import os
 import resource
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -20,9 +19,8 @@ MEMORY_BYTES = 8 << 30
 INTERPRETED_EXAMPLES = 10
 KILLED, SURVIVED, NEVER_ENDED = "killed", "survived", "never ended"
 
-# numba's cache knows a file's time, not what a mutant made of it: a kernel with a mutant in it runs as Python, or is
-# compiled into a folder of its own.
-Kernels = Literal["kept", "interpreted", "compiled anew"]
+# numba's cache knows a file's time, not what a mutant made of it: a kernel with a mutant in it runs as Python.
+Kernels = Literal["kept", "interpreted"]
 
 
 class Target(NamedTuple):
@@ -156,8 +154,6 @@ def _set_kernels(kernels: Kernels) -> None:
 
     if kernels == "interpreted":
         numba.config.DISABLE_JIT = True
-    elif kernels == "compiled anew":
-        numba.config.CACHE_DIR = tempfile.mkdtemp(prefix="mutant-kernels-")
 
 
 def _set_examples() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.optimize import nnls
 
 from lambdas.prepare_run.rates import Rates
 
@@ -60,16 +61,15 @@ def line(rows: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
     return float(intercept), float(slope)
 
 
-def fitted_rates(steps: Steps, *, origin: Mapping[str, str], peaks: Steps | None = None) -> dict[str, Any]:
-    """rates.json (lambdas/prepare_run/rates.py): CPU seconds, and so those of one core. `peaks` are further sizes of which
-    the memory alone counts."""
+def fitted_rates(steps: Steps, *, origin: Mapping[str, str]) -> dict[str, Any]:
+    """rates.json (lambdas/prepare_run/rates.py): CPU seconds, and so those of one core."""
     written: dict[str, float] = {}
     for found in steps.values():
         written |= found[-1].get("bytes_per_row", {})
     return {
         **origin,
         "cores": 1,
-        "steps": {name: _rate(sizes, [*sizes, *(peaks or {}).get(name, ())]) for name, sizes in steps.items()},
+        "steps": {name: _rate(sizes) for name, sizes in steps.items()},
         "bytes_per_row": written,
     }
 
@@ -96,16 +96,14 @@ def predicted(rates: Rates, step: str, figures: Figures) -> dict[str, Any] | Non
     }
 
 
-def _rate(sizes: Sequence[Figures], peaks: Sequence[Figures]) -> dict[str, float]:
+def _rate(sizes: Sequence[Figures]) -> dict[str, float]:
     rows = [float(figures["rows"]) for figures in sizes]
-    fixed_mb, mb_per_row = line([float(each["rows"]) for each in peaks], [each["peak_mb"] for each in peaks])
+    fixed_mb, mb_per_row = line(rows, [figures["peak_mb"] for figures in sizes])
     memory = {"fixed_mb": _rounded(fixed_mb), "peak_bytes_per_row": _rounded(1e6 * mb_per_row)}
     if "trials" not in sizes[0]:
         fixed, per_row = line(rows, [figures["cpu_seconds"] for figures in sizes])
         return {"fixed_seconds": _rounded(fixed), "seconds_per_million_rows": _rounded(1e6 * per_row), **memory}
-    by_size = [_of_rounds(figures["trials"]) for figures in sizes]
-    fixed, per_row = line(rows, [base for base, _ in by_size])
-    round_fixed, round_per_row = line(rows, [each for _, each in by_size])
+    fixed, per_row, round_fixed, round_per_row = _of_trials(sizes)
     return {
         "fixed_seconds": _rounded(fixed),
         "seconds_per_million_rows": _rounded(1e6 * per_row),
@@ -115,11 +113,17 @@ def _rate(sizes: Sequence[Figures], peaks: Sequence[Figures]) -> dict[str, float
     }
 
 
-def _of_rounds(trials: Sequence[Figures]) -> tuple[float, float]:
-    """Seconds of a trial without a round, and of each round; noise on a small size must not make either negative."""
-    few, more = trials[0], trials[-1]
-    each = max((more["cpu_seconds"] - few["cpu_seconds"]) / (more["rounds"] - few["rounds"]), 1e-4)
-    return max(few["cpu_seconds"] - few["rounds"] * each, 1e-3), each
+def _of_trials(sizes: Sequence[Figures]) -> Sequence[float]:
+    """a, b, c, d, none below 0, of seconds = a + b rows + rounds (c + d rows), with the least squared relative error over all
+    trials: two trials of one size alone tell a round's seconds by a difference, which noise makes anything."""
+    trials = [
+        (figures["rows"], trial["rounds"], trial["cpu_seconds"]) for figures in sizes for trial in figures["trials"]
+    ]
+    table = np.array([[1.0, rows, rounds, rounds * rows] for rows, rounds, _ in trials])
+    seconds = np.array([spent for _, _, spent in trials])
+    scale = table.max(axis=0)
+    found, _ = nnls(table / scale / seconds[:, None], np.ones(len(trials)))
+    return [float(value) for value in found / scale]
 
 
 def _rounded(value: float) -> float:

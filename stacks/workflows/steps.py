@@ -62,7 +62,8 @@ CALL_RETRY: Json = {
 }
 JOB_RETRIES = (QUOTA_RETRY, SAGEMAKER_RETRY)
 # 5, 10, 20 s, of an execution that could not be begun or did not say so: a second promotion waits for the stack update of the
-# first and finds it made. One that was begun and failed has another name, States.TaskFailed.
+# first and finds it made (a second end of an experiment is refused). One that was begun and failed has another name,
+# States.TaskFailed.
 NESTED_RETRY: Json = {
     "ErrorEquals": ["StepFunctions.AWSStepFunctionsException"],
     "IntervalSeconds": 5,

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from local.execution import Execution, history
+from local.execution import Execution
 from local.faults.book import Book, Fault
 from tests.e2e.served_models import ServedModels, ServingOptions
+from tests.faults.attempts import failed_states
 from tests.faults.cells import Cell, Place, cells_of, denied, rounds
 from tests.faults.chosen import ALL, chosen
 from tests.faults.outcomes import ending_of
@@ -197,8 +198,8 @@ def test_what_ends_an_execution_says_so_and_leaves_nothing(matrix: Matrix):
         found = [f"{each} did not strike" for each in unstruck]
         if not re.search(ending_of(cell).says, told(met)):
             found.append(f"ended as {met.status}, saying {told(met)!r}")
-        made = after.packages - before.packages
-        found += left(before, after, packages=min(made, registered_by(walked.clean)))
+        registered = min(max(after.packages - before.packages, 0), registered_by(walked.clean))
+        found += left(before, after, packages=registered)
         if ALL:
             found += differences(walked, matrix.walker.meet(walked, (), places=[cell.place]))
         tell_cell(matrix.served, cell, met, kept=not found)
@@ -261,15 +262,5 @@ def told(execution: Execution) -> str:
 
 
 def tell_cell(served: ServedModels, cell: Cell, met: Execution, *, kept: bool) -> None:
-    failed = failed_attempts(served, met, cell.place.task)
+    failed = failed_states(served.cloud.client("stepfunctions"), met.arn).count(cell.place.task)
     tell(cell.id, cell.place.group, status=met.status, error=met.error, cause=told(met), struck=failed, kept=kept)
-
-
-def failed_attempts(served: ServedModels, execution: Execution, task: str) -> int:
-    """How often the task failed; after each but perhaps the last it was tried again."""
-    failed, entered = 0, ""
-    for event in history(served.cloud.client("stepfunctions"), execution.arn):
-        if details := event.get("stateEnteredEventDetails"):
-            entered = details["name"]
-        failed += event["type"] == "TaskFailed" and entered == task
-    return failed

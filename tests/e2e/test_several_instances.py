@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from local.execution import Execution, history
+from local.execution import Execution
 from local.faults.book import Book, Fault
 from tests.e2e.served_models import ServedModels, ServingOptions
+from tests.faults.attempts import failed_states
 
 pytestmark = pytest.mark.e2e
 
@@ -77,13 +78,7 @@ class Run:
         return found
 
     def failed_attempts(self) -> list[str]:
-        """The state of each TaskFailed in the history, in order."""
-        failed, entered = [], ""
-        for event in history(self.served.cloud.client("stepfunctions"), self.execution.arn):
-            entered = event.get("stateEnteredEventDetails", {}).get("name", entered)
-            if event["type"] == "TaskFailed":
-                failed.append(entered)
-        return failed
+        return failed_states(self.served.cloud.client("stepfunctions"), self.execution.arn)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +172,5 @@ def test_only_the_killed_segment_of_the_export_was_tried_again(served: ServedMod
     states = served.cloud.client("stepfunctions")
     [run] = states.list_map_runs(executionArn=disturbed.execution.arn)["mapRuns"]
     children = states.list_executions(mapRunArn=run["mapRunArn"])["executions"]
-    failed = [
-        sum(event["type"] == "TaskFailed" for event in history(states, child["executionArn"])) for child in children
-    ]
+    failed = [len(failed_states(states, child["executionArn"])) for child in children]
     assert sorted(failed) == [0, 1]

@@ -17,7 +17,6 @@ from local.faults.tasks import ENTRIES_FILE
 from tests.e2e.served_models import ServedModels
 from tests.faults.cells import Deployed, Place, places_of
 
-RUN_ID_CHARACTERS: Final = 12
 BEGINS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "FindPreviousSplits": ("FindPreviousSplits", ("raw_prefix",)),
     "EngineerFeatures": ("FindPreviousSplits", ("raw_prefix",)),
@@ -158,7 +157,7 @@ class Walker:
 def of_a_new_run(entry: Mapping[str, Any], kept: tuple[str, ...]) -> dict[str, Any]:
     """What a state is entered with, of a run with another id that reads `kept` places of the old one."""
     run = entry["variables"]["run"]
-    new = uuid.uuid4().hex[:RUN_ID_CHARACTERS]
+    new = uuid.uuid4().hex[: len(run["run_id"])]
     renamed: dict[str, Any] = json.loads(json.dumps(entry).replace(run["run_id"], new))
     renamed["variables"]["run"].update({name: run[name] for name in kept})
     if "raw_prefix" in kept:
