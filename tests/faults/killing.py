@@ -6,10 +6,10 @@ import signal
 
 from local.cloud import LaptopCloud
 from local.processes import ProcessRecord
+from tests.local.watching import patiently
 
 
 def kill_server(cloud: LaptopCloud) -> None:
     (server,) = ProcessRecord(cloud.settings.state_dir / "processes.json").read()
     server.signal(signal.SIGKILL)
-    while server.is_alive():
-        pass
+    assert patiently(lambda: not server.is_alive())
