@@ -14,7 +14,6 @@ export JSII_NODE = $(NODE_HOME)/bin/node
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 export CDK_DISABLE_CLI_TELEMETRY := true
-CDK = $(JSII_NODE) node_modules/aws-cdk/bin/cdk --no-notices --no-version-reporting
 # What is installed is the lock: every file by its hash. The others say which versions, and why; `make lock` makes the lock of them.
 REQUIREMENTS := requirements.txt constraints.txt training_container/requirements.txt lambdas/requirements.txt
 LOCKS := requirements.lock training_container/requirements.lock
@@ -24,7 +23,7 @@ LOCKS := requirements.lock training_container/requirements.lock
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(VENV)/.installed node_modules/.installed ## install the pinned tools into .venv and node_modules
+setup: $(VENV)/.installed node_modules/.installed $(VENV)/bin/cdk ## install the pinned tools into .venv and node_modules
 
 $(VENV)/.installed: $(LOCKS)
 	@cat $(LOCKS) | cmp -s - $@ && touch $@ || $(MAKE) --no-print-directory install-python
@@ -32,11 +31,17 @@ $(VENV)/.installed: $(LOCKS)
 node_modules/.installed: package-lock.json .npmrc | $(VENV)/.installed
 	@cat package-lock.json .npmrc | cmp -s - $@ && touch $@ || $(MAKE) --no-print-directory install-node
 
+# So that `cdk deploy` is what it is everywhere: the pinned CLI, and jsii, under the Node of this environment.
+$(VENV)/bin/cdk: Makefile | $(VENV)/.installed
+	@printf '%s\n' '#!/bin/sh' 'export JSII_NODE="$(JSII_NODE)"' 'exec "$$JSII_NODE" "$(CURDIR)/node_modules/aws-cdk/bin/cdk" "$$@"' > $@
+	@chmod +x $@
+
 install-python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %s; name one with: make PYTHON=python3.12 ..." % sys.version.split()[0])'
 	@echo "setting up .venv (once; a few minutes) ..."
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@# The lock is complete, so there is nothing to resolve; a module is compiled when it is first imported, as few of all are.
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes -r requirements.lock
 	@cat $(LOCKS) > $(VENV)/.installed
 
 install-node:
@@ -70,7 +75,7 @@ format: setup ## put the code into shape
 	$(PY) -m ruff check --fix .
 
 synth: setup ## synthesise every template for AWS into cdk.out (STAGE=dev|prod)
-	$(CDK) synth --quiet -c stage=$(or $(STAGE),dev)
+	cdk synth --quiet --no-notices --no-version-reporting -c stage=$(or $(STAGE),dev)
 
 cost: setup ## what the settings at hand cost a month and a training: STAGE=dev|prod OPTIONS="-c name=value --devices 500 --help"
 	@$(PY) -m stacks.costs -c stage=$(or $(STAGE),dev) $(OPTIONS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import metadata
@@ -105,6 +106,13 @@ def test_every_npm_package_has_the_hash_of_its_tarball() -> None:
     assert {"node_modules/aws-cdk", "node_modules/uplot"} <= set(fetched)
     assert [name for name, one in fetched.items() if not one.get("integrity", "").startswith("sha512-")] == []
     assert "npm-cli.js ci " in (ROOT / "Makefile").read_text()
+
+
+def test_the_cdk_of_the_environment_is_the_pinned_one() -> None:
+    pinned = json.loads((ROOT / "package.json").read_text())["devDependencies"]["aws-cdk"]
+    cdk = Path(sys.executable).parent / "cdk"
+    said = subprocess.run([cdk, "--version"], check=True, capture_output=True, text=True, env={}).stdout
+    assert said.split()[0] == pinned
 
 
 @pytest.mark.skipif(not ON_LINUX, reason="the list is that of the image's platform, whose packages are installed there")
