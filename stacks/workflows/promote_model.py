@@ -23,7 +23,7 @@ from stacks.workflows.endpoint_check import describe_endpoint, verify_endpoint
 from stacks.workflows.machine import workflow_machine
 from stacks.workflows.nested_promotion import PROMOTE_MODEL, end_experiment, nested_execution_permissions
 from stacks.workflows.promotion_record import PREFIX, PromotionRecord
-from stacks.workflows.replaced import RemoveReplaced
+from stacks.workflows.replaced import LEFT, RemoveReplaced
 from stacks.workflows.stack_update import describe_stack, request_token, update_permissions, update_stack
 from stacks.workflows.steps import CAUGHT, Failures, choice, expression, invoke, task, when
 
@@ -293,7 +293,8 @@ class PromoteModel(Construct):
             "TakenBack",
             f"""{{'outcome': 'rolled_back', 'live': {_BEFORE}, 'error': 'PromotionRefused',
             'cause': $plan.failed_as & ': ' & $replace($refusal, /[.]$/, '') & '.'
-            & {_LIVE_AS_BEFORE}}}""",
+            & {_LIVE_AS_BEFORE} & ($count({LEFT}) > 0 ? ' Left behind: ' & $join({LEFT}.left, ', ') & ', as '
+            & $join($distinct({LEFT}.cause), '; ') & '.' : '')}}""",
         )
         stuck = self._outcome(
             "RollBackFailed",

@@ -6,13 +6,25 @@ from constructs import Construct
 
 from stacks.workflows.steps import choice, expression, task, when
 
-_NO_CONFIG = "$contains($states.input.Cause, 'Could not find endpoint configuration')"
+
+def _is_caught(text: str) -> str:
+    """Of a state after a Catch; a time-out has no cause."""
+    return f"($exists($states.input.Cause) and $contains($states.input.Cause, '{text}'))"
+
+
+_CAUSE = "($exists($states.input.Cause) ? $states.input.Cause : $states.input.Error)"
+_NO_ENDPOINT = _is_caught("Could not find endpoint")
+_NO_CONFIG = _is_caught("Could not find endpoint configuration")
+
+LEFT = "[$states.input.replaced[$exists(left)]]"
+"""After `end`: what is still there, each {'left': configuration, 'cause': why}."""
 
 
 class RemoveReplaced(Construct):
-    """`candidates` is a JSONata array of configuration names (nulls allowed); what the endpoint uses now is spared.
+    """`candidates` is a JSONata array of configuration names (nulls allowed); what the endpoint uses now is spared, and
+    everything where nobody says what that is.
 
-    What cannot be deleted is named in the output and costs nothing: it never fails a promotion that is live.
+    What is not deleted is named in the output and costs nothing: it never fails a promotion that is live.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, suffix: str, candidates: str) -> None:
@@ -20,13 +32,24 @@ class RemoveReplaced(Construct):
         self._suffix = suffix
         self.start = self._describe_live()
         self.end = self._each(candidates)
-        nothing = sfn.Pass.jsonata(self, f"NothingLive{suffix}", outputs={}, assign={"in_use": {"models": []}})
+        # A name that nothing has: to JSONata, no comparison with what is missing is true.
+        no_config = {"endpoint_config": "", "models": []}
+        nothing = sfn.Pass.jsonata(self, f"NothingLive{suffix}", outputs={}, assign={"in_use": no_config})
+        unknown = sfn.Pass.jsonata(
+            self,
+            f"LiveUnknown{suffix}",
+            outputs={},
+            assign={"in_use": {**no_config, "unknown": expression(_CAUSE)}},
+        )
         live_config = self._describe_live_config()
         self.start.next(live_config).next(self.end)
         # After the roll back of a first promotion there is no endpoint.
-        self.start.add_catch(nothing, errors=["States.ALL"])
-        live_config.add_catch(nothing, errors=["States.ALL"])
+        why = choice(self, f"IsNothingLive{suffix}")
+        why.when(when(_NO_ENDPOINT), nothing).otherwise(unknown)
+        self.start.add_catch(why, errors=["States.ALL"])
+        live_config.add_catch(unknown, errors=["States.ALL"])
         nothing.next(self.end)
+        unknown.next(self.end)
 
     def _describe_live(self) -> sfn.CustomState:
         return task(
@@ -67,8 +90,16 @@ class RemoveReplaced(Construct):
         )
         return each.item_processor(self._remove_one())
 
-    def _remove_one(self) -> sfn.CustomState:
+    def _remove_one(self) -> sfn.Choice:
         suffix = self._suffix
+        spared = sfn.Pass.jsonata(
+            self,
+            f"Spared{suffix}",
+            outputs=expression(
+                """{'left': $states.context.Map.Item.Value,
+                'cause': 'nobody could say whether it is live: ' & $in_use.unknown}"""
+            ),
+        )
         describe = task(
             self,
             f"DescribeReplaced{suffix}",
@@ -96,7 +127,7 @@ class RemoveReplaced(Construct):
         left = sfn.Pass.jsonata(
             self,
             f"LeftBehind{suffix}",
-            outputs=expression("{'left': $states.context.Map.Item.Value, 'cause': $states.input.Cause}"),
+            outputs=expression(f"{{'left': $states.context.Map.Item.Value, 'cause': {_CAUSE}}}"),
         )
         # Deleted by a request whose answer was lost: its models are still there.
         gone = choice(self, f"IsConfigGone{suffix}")
@@ -113,7 +144,7 @@ class RemoveReplaced(Construct):
         describe.add_catch(unknown, errors=["States.ALL"])
         models.add_catch(left, errors=["States.ALL"])
         describe.next(delete).next(models)
-        return describe
+        return choice(self, f"IsLiveUnknown{suffix}").when(when("$exists($in_use.unknown)"), spared).otherwise(describe)
 
     def _delete_models(self) -> sfn.Map:
         """A dropped challenger's model is gone already: its resource left the stack, and CloudFormation removed it."""
@@ -129,11 +160,11 @@ class RemoveReplaced(Construct):
             self,
             f"ModelStays{self._suffix}",
             error=expression("$states.input.Error"),
-            cause=expression("$states.input.Cause"),
+            cause=expression(_CAUSE),
         )
         gone = choice(self, f"IsModelGone{self._suffix}")
         gone.when(
-            when("$contains($states.input.Cause, 'Could not find model')"),
+            when(_is_caught("Could not find model")),
             sfn.Pass.jsonata(self, f"ModelIsGone{self._suffix}", outputs={}),
         ).otherwise(kept)
         delete.add_catch(gone, errors=["States.ALL"])

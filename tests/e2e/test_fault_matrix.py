@@ -196,10 +196,11 @@ def test_what_ends_an_execution_says_so_and_leaves_nothing(matrix: Matrix):
         met, unstruck = meet(matrix, walked, [cell])
         after = Remains.settled(matrix.served)
         found = [f"{each} did not strike" for each in unstruck]
-        if not re.search(ending_of(cell).says, told(met)):
+        ending = ending_of(cell)
+        if not re.search(ending.says, told(met)) or (ending.succeeds and met.status != "SUCCEEDED"):
             found.append(f"ended as {met.status}, saying {told(met)!r}")
         registered = min(max(after.packages - before.packages, 0), registered_by(walked.clean))
-        found += left(before, after, packages=registered)
+        found += left(before, after, packages=registered, named=ending.left)
         if ALL:
             found += differences(walked, matrix.walker.meet(walked, (), places=[cell.place]))
         tell_cell(matrix.served, cell, met, kept=not found)
@@ -250,14 +251,21 @@ def registered_by(execution: Execution) -> int:
     return sum("model_package_arn" in model for model in execution.output.get("models", {}).values())
 
 
-def left(before: Remains, after: Remains, *, packages: int) -> list[str]:
-    expected = replace(before, packages=before.packages + packages)
+def left(before: Remains, after: Remains, *, packages: int, named: tuple[int, int] = (0, 0)) -> list[str]:
+    expected = replace(
+        before,
+        packages=before.packages + packages,
+        configurations=before.configurations + named[0],
+        models=before.models + named[1],
+    )
     return [] if after == expected else [f"left {after}, not {expected}"]
 
 
 def told(execution: Execution) -> str:
-    """What a user reads who asks why."""
-    causes = [model.get("cause", "") for model in execution.output.get("models", {}).values()]
+    """What a user reads who asks why: the cause, and what the output says of the parts."""
+    output = execution.output
+    parts = [*output.get("models", {}).values(), *output.get("replaced", [])]
+    causes = [output.get("unrecorded"), *(part.get("cause") for part in parts)]
     return " ".join(filter(None, [execution.error, execution.cause, *causes]))
 
 

@@ -27,9 +27,14 @@ class Remains:
 
     @classmethod
     def settled(cls, served: ServedModels) -> Remains:
-        """Once executions that nobody waits for have ended: of a start whose answer was lost, the first goes on by itself."""
-        patiently(lambda: _running_executions(served) == 0, seconds=SETTLED_WITHIN_SECONDS)
+        """Once what nobody waits for has ended: of a start whose answer was lost, the first execution goes on by itself, and
+        so does an update that may not be followed."""
+        patiently(lambda: cls.of(served).is_settled, seconds=SETTLED_WITHIN_SECONDS)
         return cls.of(served)
+
+    @property
+    def is_settled(self) -> bool:
+        return self.running_executions == 0 and all(status == "InService" for _, status in self.endpoints)
 
     @classmethod
     def of(cls, served: ServedModels) -> Remains:

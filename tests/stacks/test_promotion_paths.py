@@ -56,6 +56,9 @@ class World:
     rest_error: str | None = None
     started: list[dict[str, Any]] = field(default_factory=list)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    undescribed_from: int = 1000
+    """The number, from 0, of the first look at the endpoint, or at a configuration, that is refused."""
+    looks: int = 0
     answers: dict[int, tuple[str, str]] = field(default_factory=dict)
     """By the number of an update, from 1: it is made, and yet this is what its request is answered with."""
 
@@ -140,13 +143,20 @@ class World:
             outputs.append({"OutputKey": "EndpointConfigName", "OutputValue": self.stack_config})
         return {"Stacks": [{"StackStatus": status, "Outputs": outputs}]}
 
+    def look(self) -> None:
+        self.looks += 1
+        if self.looks > self.undescribed_from:
+            raise Failed("SageMaker.SageMakerException", "is not authorized to perform")
+
     def describeEndpoint(self, EndpointName: str) -> dict[str, Any]:  # noqa: N802
+        self.look()
         if self.live is None:
             raise Failed("SageMaker.SageMakerException", "Could not find endpoint")
         why = {"FailureReason": "alarm ModelLatency is in ALARM."} if self.alarm_rolls_back else {}
         return {"EndpointStatus": "InService", "EndpointConfigName": self.live, **why}
 
     def describeEndpointConfig(self, EndpointConfigName: str) -> dict[str, Any]:  # noqa: N802
+        self.look()
         if EndpointConfigName not in self.configs:
             raise Failed("SageMaker.SageMakerException", "Could not find endpoint configuration")
         variants = [{"ModelName": model} for model in self.configs[EndpointConfigName]]
@@ -248,6 +258,23 @@ def test_a_replaced_model_that_is_gone_already_is_no_trouble_and_one_that_stays_
     assert gone["replaced"] == [{"endpoint_config": "config-0", "models": ["model-0"]}]
     assert kept["status"] == "promoted"
     assert "not authorized" in kept["replaced"][0]["cause"]
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+def test_nothing_is_deleted_while_nobody_says_what_is_live(promote: Promote, looks: int):
+    unchanged = World(package=NEW, update_error=("CloudFormation.CloudFormationException", NO_UPDATES))
+    unchanged.undescribed_from = looks
+    refused = World(answers_match=False, undescribed_from=looks)
+
+    output = promote(unchanged)
+    error, cause = failure(promote, refused)
+
+    assert output["status"] == "unchanged"
+    why = "nobody could say whether it is live: is not authorized to perform"
+    assert output["replaced"] == [{"left": "config-0", "cause": why}]
+    assert unchanged.deleted == refused.deleted == []
+    assert error == "PromotionRefused"
+    assert f"Live is {OLD}, as before. Left behind: config-0, config-1, as {why}." in cause
 
 
 def test_a_first_promotion_replaces_nothing(promote: Promote):
@@ -376,6 +403,7 @@ def test_a_refused_first_promotion_ends_with_no_endpoint(promote: Promote):
 
     assert "Live is no model" in cause
     assert world.live is None
+    assert world.deleted == ["config-1", "model-1"]
 
 
 def test_a_roll_back_that_fails_says_both_reasons_and_what_to_do(promote: Promote):
