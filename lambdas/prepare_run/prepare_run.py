@@ -54,6 +54,10 @@ class PrepareRunEnvironment:
         )
 
 
+class BucketForbidden(PermissionError):
+    """The run's bucket may not be looked at."""
+
+
 class BucketMissing(LookupError):
     """The project's bucket does not exist, and the function may not make it."""
 
@@ -120,6 +124,11 @@ def _check_bucket(s3: Any, environment: PrepareRunEnvironment) -> None:
     try:
         s3.head_bucket(Bucket=bucket)
     except ClientError as error:
+        if error_code(error) in {"403", "AccessDenied"}:  # the answer to a HEAD has no words
+            raise BucketForbidden(
+                f"this function is not authorized to perform s3:ListBucket on bucket {bucket}, or the bucket belongs to "
+                "another account; see setting bucket of the deployment, and deploy the training stack again"
+            ) from error
         if error_code(error) not in {"404", "NoSuchBucket"}:
             raise
         if not environment.create_bucket:

@@ -29,19 +29,14 @@ class Remains:
     def settled(cls, served: ServedModels) -> Remains:
         """Once what nobody waits for has ended: of a start whose answer was lost, the first execution goes on by itself, and
         so does an update that may not be followed."""
-        patiently(lambda: cls.of(served).is_settled, seconds=SETTLED_WITHIN_SECONDS)
+        patiently(lambda: _is_settled(served), seconds=SETTLED_WITHIN_SECONDS)
         return cls.of(served)
-
-    @property
-    def is_settled(self) -> bool:
-        return self.running_executions == 0 and all(status == "InService" for _, status in self.endpoints)
 
     @classmethod
     def of(cls, served: ServedModels) -> Remains:
         sagemaker = served.cloud.client("sagemaker")
-        endpoints = sagemaker.list_endpoints()["Endpoints"]
         return cls(
-            endpoints=tuple(sorted((each["EndpointName"], each["EndpointStatus"]) for each in endpoints)),
+            endpoints=tuple(sorted(_endpoints(sagemaker))),
             configurations=len(sagemaker.list_endpoint_configs(MaxResults=100)["EndpointConfigs"]),
             models=len(sagemaker.list_models(MaxResults=100)["Models"]),
             scalable_targets=len(_scalable_targets(served)),
@@ -51,6 +46,15 @@ class Remains:
             rows=tuple(_rows(served)),
             packages=sum(len(served.packages(kind)) for kind in ("risk", "performance")),
         )
+
+
+def _is_settled(served: ServedModels) -> bool:
+    statuses = [status for _, status in _endpoints(served.cloud.client("sagemaker"))]
+    return _running_executions(served) == 0 and all(status == "InService" for status in statuses)
+
+
+def _endpoints(sagemaker: Any) -> list[tuple[str, str]]:
+    return [(each["EndpointName"], each["EndpointStatus"]) for each in sagemaker.list_endpoints()["Endpoints"]]
 
 
 def _scalable_targets(served: ServedModels) -> list[Any]:

@@ -6,10 +6,12 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.stub import Stubber
 
 from insights.gate import GATE_DEFAULTS
 from lambdas.prepare_run import handler as adapter
 from lambdas.prepare_run.prepare_run import (
+    BucketForbidden,
     BucketMissing,
     PrepareRunEnvironment,
     TableMissing,
@@ -244,6 +246,14 @@ def test_a_missing_bucket_is_named_unless_it_may_be_made(cloud: Any) -> None:
         prepared(cloud, {}, environment=PrepareRunEnvironment(**without))
     prepared(cloud, {}, environment=PrepareRunEnvironment(**without, create_bucket=True))
     assert "new-bucket" in {bucket["Name"] for bucket in cloud.s3.list_buckets()["Buckets"]}
+
+
+def test_a_bucket_that_may_not_be_looked_at_is_named_with_the_permission(cloud: Any) -> None:
+    s3 = boto3.client("s3", region_name="us-east-1")
+    with Stubber(s3) as forbidding:
+        forbidding.add_client_error("head_bucket", "403", "Forbidden", 403)
+        with pytest.raises(BucketForbidden, match="not authorized to perform s3:ListBucket on bucket iops-bucket"):
+            prepare_run({}, execution_arn=ARN, redrive_count=0, environment=ENVIRONMENT, s3=s3, dynamodb=cloud.dynamodb)
 
 
 def test_outside_us_east_1_the_bucket_is_made_in_the_functions_region(cloud: Any) -> None:
