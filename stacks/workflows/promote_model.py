@@ -125,7 +125,12 @@ class PromoteModel(Construct):
     def _find_update(self, busy: sfn.Wait) -> sfn.CustomState:
         """Whether an update whose answer was lost has begun: it is then followed, or else asked for again."""
         asked = describe_stack(self, "DescribeStackUnanswered")
-        self._failures.catch(asked)
+        # Where nobody says, it may have begun.
+        asked.add_catch(
+            self._failures.entry,
+            errors=["States.ALL"],
+            assign={"caught": expression(CAUGHT), "update_started": True},
+        )
         begun = sfn.Pass.jsonata(self, "UpdateHasBegun", assign={"update_started": True})
         before = "($plan.previous_endpoint_config ? $plan.previous_endpoint_config : '')"
         changes = f"$contains($states.input.status, 'IN_PROGRESS') or $states.input.endpoint_config != {before}"
@@ -255,8 +260,8 @@ class PromoteModel(Construct):
             {{'outcome': $states.input.error = 'PromotionRolledBack' ? 'rolled_back'
             : $states.input.error = 'RollBackFailed' ? 'roll_back_failed' : $update_started ? 'unknown' : 'refused',
             'live': $as_before ? {_BEFORE} : null, 'error': $states.input.error,
-            'cause': $states.input.cause & ($as_before and $exists($plan.previous_package)
-            ? '.' & {_LIVE_AS_BEFORE} : '')}})""",
+            'cause': $states.input.cause & ($as_before ? ($exists($plan.previous_package) ? '.' & {_LIVE_AS_BEFORE} : '')
+            : '. What is live is not known: see the events of stack ' & $plan.stack_name & '.')}})""",
         )
 
     def _refused(self, name: str, reason: str, then: sfn.CustomState) -> sfn.Pass:

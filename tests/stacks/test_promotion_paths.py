@@ -56,6 +56,8 @@ class World:
     rest_error: str | None = None
     started: list[dict[str, Any]] = field(default_factory=list)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stack_error: str | None = None
+    """What every look at the stack after an update is refused with."""
     undescribed_from: int = 1000
     """The number, from 0, of the first look at the endpoint, or at a configuration, that is refused."""
     looks: int = 0
@@ -137,6 +139,8 @@ class World:
         return {"StackId": "stack"}
 
     def describeStacks(self, StackName: str) -> dict[str, Any]:  # noqa: N802
+        if self.updates and self.stack_error:
+            raise Failed("CloudFormation.CloudFormationException", self.stack_error)
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         outputs = [{"OutputKey": "EndpointName", "OutputValue": "iops-risk-predictor"}]
         if self.stack_config:
@@ -326,6 +330,20 @@ def test_taking_back_without_an_answer_is_asked_for_again_until_it_is_done(promo
     assert "row 4 differs" in cause
     assert world.live == "config-2"
     assert world.deleted == ["config-0", "model-0", "config-1", "model-1"]
+
+
+@pytest.mark.parametrize("answers", [{}, {1: ("CloudFormation.CloudFormationException", LOST)}])
+def test_an_update_that_may_not_be_followed_leaves_open_what_is_live(
+    promote: Promote, answers: dict[int, tuple[str, str]]
+):
+    world = World(stack_error="is not authorized to perform: cloudformation:DescribeStacks", answers=answers)
+
+    _, cause = failure(promote, world)
+
+    assert "is not authorized to perform: cloudformation:DescribeStacks" in cause
+    assert "What is live is not known: see the events of stack IopsRiskEndpoint." in cause
+    assert "as before" not in cause
+    assert (record(world)["outcome"], record(world)["live"]) == ("unknown", None)
 
 
 def test_what_another_promotion_has_removed_meanwhile_is_not_left_behind(promote: Promote):
