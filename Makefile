@@ -105,7 +105,8 @@ audit: ## known vulnerabilities of what is locked (asks PyPI's advisories; fails
 licences: setup ## write docs/licences.md from what is installed
 	$(PY) -m tests.licences docs/licences.md
 
-fuzz: setup ## every parser of outside input, guided by coverage: MINUTES=10 TARGETS=name,... (all)
+fuzz: setup ## the API by 2,000 requests made of its description, then every parser, guided by coverage: MINUTES=10 TARGETS=name,...
+	$(if $(TARGETS),,CASES_PER_OPERATION=150 $(PY) -m pytest -n 0 tests/e2e/test_api.py -k schemathesis)
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r tests/fuzz/requirements.txt
 	@MINUTES=$(or $(MINUTES),10) $(PY) -m tests.fuzz
 

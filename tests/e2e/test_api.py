@@ -26,7 +26,8 @@ pytestmark = pytest.mark.e2e
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "api.md"
 ORIGIN = "http://localhost:3000"
-CASES_PER_OPERATION = 150
+CASES_PER_OPERATION = int(os.environ.get("CASES_PER_OPERATION", "40"))
+"""`make fuzz` asks for 150 of each, which make more than two thousand with those of the phases before."""
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +186,7 @@ def test_the_allowed_origin_may_ask_and_is_never_everybody(api: Api, route: str)
     assert "*" not in preflight.headers["Access-Control-Allow-Origin"]
 
 
-def test_schemathesis_finds_nothing_in_two_thousand_cases(api: Api, tmp_path: Path) -> None:
+def test_schemathesis_finds_nothing_in_hundreds_of_cases(api: Api, tmp_path: Path) -> None:
     """All checks on what it makes of the kept description: every operation, right and wrong requests, seeded."""
     known = {"device_id": api.device_id, "prediction_id": api.prediction_id}
     done = subprocess.run(
@@ -207,4 +208,4 @@ def test_schemathesis_finds_nothing_in_two_thousand_cases(api: Api, tmp_path: Pa
 
     assert done.returncode == 0, done.stdout[-20_000:]
     assert cases is not None, done.stdout
-    assert int(cases[1].replace(",", "")) >= 2000
+    assert int(cases[1].replace(",", "")) >= 2000 * CASES_PER_OPERATION / 150
