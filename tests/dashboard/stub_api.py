@@ -16,7 +16,6 @@ import secrets
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -389,8 +388,13 @@ def endpoints_resting(returns_in: int) -> Callable[[str, str, Any], None]:
     return fault
 
 
-def slow(seconds: float) -> Callable[[str, str, Any], None]:
-    return lambda method, path, body: time.sleep(seconds)
+def held(until: threading.Event) -> Callable[[str, str, Any], None]:
+    """No answer before the test allows it."""
+
+    def fault(method: str, path: str, body: Any) -> None:
+        until.wait(60)
+
+    return fault
 
 
 def main() -> None:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from playwright.sync_api import expect
 
 from tests.dashboard.conftest import Scene
-from tests.dashboard.stub_api import Refused, endpoint_down, endpoints_resting, slow
+from tests.dashboard.stub_api import Refused, endpoint_down, endpoints_resting, held
 
 MakeScene = Callable[..., Scene]
 ORDER = ["critical", "high", "medium", "low"]
@@ -218,13 +219,14 @@ def test_without_an_api_the_page_says_so(scene: MakeScene):
 
 
 def test_while_loading_the_page_stands_where_it_will_stand(scene: MakeScene):
-    stage = scene(devices=5)
-    stage.state.faults.append(slow(1.0))
+    stage, looked = scene(devices=5), threading.Event()
+    stage.state.faults.append(held(looked))
     visit = stage.visit()
 
     expect(visit.tab.locator(".skeleton.rows")).to_be_visible()
     visit.shot("fleet-loading-light-1280")
     skeleton = visit.tab.locator(".skeleton.tiles").bounding_box()
+    looked.set()
     expect(visit.tab.locator("tr[data-device]").first).to_be_visible()
     tiles = visit.tab.locator(".tiles").bounding_box()
 
