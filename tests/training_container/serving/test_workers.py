@@ -124,7 +124,7 @@ def test_sigterm_lets_a_running_request_end_and_takes_no_new_connection(running:
 def test_sigterm_lets_a_request_be_sent_to_its_end(running: Running):
     with socket.create_connection(("127.0.0.1", running.port)) as caller:
         caller.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabc")
-        time.sleep(0.2)
+        until(lambda: ping_milliseconds(running.port) is not None)  # it has been accepted by now
         running.process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
         caller.sendall(b"def")
