@@ -49,18 +49,16 @@ OF_A_JOB: Final[Mapping[What, Ending]] = {
     "disk_full": Ending("the volume of the instance is full"),
     "denied": Ending(DENIED),
 }
-_RETRIED: Final[Mapping[What, Ending]] = {"times_out": GOES_ON, "crashes": GOES_ON}
-_PART: Final[Mapping[What, Ending]] = {**_RETRIED, "garbage": GOES_ON}
-_UNDESCRIBED: Final[Mapping[What, Ending]] = {**_RETRIED, "garbage": GOES_ON}
+_NOT_RELIED_ON: Final[Mapping[What, Ending]] = {"times_out": GOES_ON, "crashes": GOES_ON, "garbage": GOES_ON}
 _OF_A_TUNING: Final[Mapping[What, Ending]] = {"crashes": Ending("exit code: 137")}
 OTHERWISE: Final[Mapping[str, Mapping[What, Ending]]] = {
     # A part of the export is tried again whatever it fails by, except for what no trying helps. Its answer is for people.
-    "ExportSegment": _PART,
-    "ExportFile": _PART,
+    "ExportSegment": _NOT_RELIED_ON,
+    "ExportFile": _NOT_RELIED_ON,
     # An execution that fails does so with what was caught, if it cannot be told better.
-    "DescribeFailure": _UNDESCRIBED,
-    "DescribeRiskFailure": _UNDESCRIBED,
-    "DescribePerformanceFailure": _UNDESCRIBED,
+    "DescribeFailure": _NOT_RELIED_ON,
+    "DescribeRiskFailure": _NOT_RELIED_ON,
+    "DescribePerformanceFailure": _NOT_RELIED_ON,
     # That nobody could be told is a part of the output.
     "Notify": {"denied": GOES_ON},
     # So is that a promotion has no record, and what it leaves because it may not look at it or delete it.
