@@ -27,6 +27,7 @@ from local.processes import (
 )
 from local.settings import (
     DEFAULT_WAIT_SCALE,
+    REPOSITORY,
     CloudSettings,
     client_environment,
     credentials,
@@ -120,11 +121,10 @@ class LaptopCloud:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         environment = server_environment(dataclasses.replace(self.settings, parent_pid=os.getpid()))
-        repository = Path(__file__).resolve().parent.parent
         with self.log_file.open("wb") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "local.server"],
-                cwd=repository,
+                cwd=REPOSITORY,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

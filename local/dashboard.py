@@ -16,9 +16,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from local.options import DEFAULT_DASHBOARD_PORT
-from local.settings import HOST
+from local.settings import HOST, REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 # Where the page's addresses lie on disk: the same two folders that the deployment bundles for AWS.
 FOLDERS: Final = {"/uplot/": REPOSITORY / "node_modules" / "uplot" / "dist", "/": REPOSITORY / "dashboard"}
 HEADERS_FILE = REPOSITORY / "dashboard" / "headers.json"

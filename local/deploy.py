@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.cloud import LaptopCloud
-from local.settings import ACCOUNT, REGION
+from local.settings import ACCOUNT, REGION, REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 BOOTSTRAP_STACK = "CDKToolkit"
 EXECUTION_ROLE = f"arn:aws:iam::{ACCOUNT}:role/cdk-hnb659fds-cfn-exec-role-{ACCOUNT}-{REGION}"
 """The role that CloudFormation deploys with, as in AWS: so that a stack which a promotion updated is the deployment's

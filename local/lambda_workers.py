@@ -1,11 +1,12 @@
 """Makes MiniStack's Lambda workers behave as AWS's Python runtime does where it matters here.
 
-Four behaviours of MiniStack 1.5.33 are changed, each by replacing the function that has it:
+Five behaviours of MiniStack 1.5.33 are changed, each by replacing the function that has it:
 - a worker imports whatever the server's environment has installed; AWS's runtime has the standard library and the SDK
   alone;
 - an error reaches the caller as Runtime.HandlerError; AWS gives the exception's class and stack trace, by which
   workflows catch;
 - a worker in the middle of an invocation outlives a killed server;
+- each worker is an interpreter that imports the SDK; here they are forked (local.lambda_processes);
 - an answer waits for the log: 50 ms for the first line of a function that writes none, 5 ms after the last line of one
   that does. Here the worker marks its log's end.
 """
@@ -21,8 +22,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from local import lambda_processes
 from local.permissions import AccessDenied, Check, RoleNotAssumable, authorize
-from local.settings import ACCOUNT, REGION
+from local.settings import ACCOUNT, REGION, REPOSITORY
 
 logger = logging.getLogger("iops.lambda")
 
@@ -31,7 +33,10 @@ SDK_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six"
 
 PREAMBLE = """
 import os as _os, sys as _sys, threading as _threading, time as _time
-_sys.path[:] = [p for p in _sys.path if "site-packages" not in p and "dist-packages" not in p] + [{sdk!r}]
+_elsewhere = ({sdk!r}, {repository!r})
+_sys.path[:] = [p for p in _sys.path if "-packages" not in p and p not in _elsewhere] + [{sdk!r}]
+for _name in [name for name in _sys.modules if name.partition(".")[0] == "local"]:
+    del _sys.modules[_name]
 _sys.dont_write_bytecode = True
 _parent = _os.getppid()
 def _watch():
@@ -75,12 +80,17 @@ def register(sdk_dir: Path | None = None) -> None:
         raise RuntimeError("MiniStack's Lambda worker changed: local/lambda_workers.py no longer fits it")
     directory = sdk_dir or Path(lambda_svc.STATE_DIR) / "lambda-runtime"
     link_sdk(directory)
-    preamble = PREAMBLE.format(sdk=str(directory), end=END_OF_LOG)
     script = script.replace(ERROR_REPLY, TYPED_ERROR_REPLY).replace(CALL, LOGGED_CALL)
-    lambda_runtime._PYTHON_WORKER_SCRIPT = preamble + script
+    lambda_runtime._PYTHON_WORKER_SCRIPT = worker_preamble(directory) + script
+    lambda_processes.register(sdk=directory, log=Path(lambda_svc.STATE_DIR) / "lambda-zygote.log")
     lambda_runtime.Worker._drain_stderr_bounded = _until_the_mark(lambda_runtime.Worker._drain_stderr_bounded)
     lambda_runtime.Worker.invoke = _remembering_failures(lambda_runtime.Worker.invoke)
     lambda_svc._execute_function_warm = _with_error_type(lambda_svc._execute_function_warm)
+
+
+def worker_preamble(sdk: Path) -> str:
+    """What a worker does first."""
+    return PREAMBLE.format(sdk=str(sdk), repository=str(REPOSITORY), end=END_OF_LOG)
 
 
 def link_sdk(directory: Path, packages: Iterable[str] = SDK_PACKAGES) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from local.clock import Clock
 
+REPOSITORY = Path(__file__).resolve().parent.parent
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 HOST = "127.0.0.1"

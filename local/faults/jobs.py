@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from local.containers.container import Container, Start
 from local.faults.book import Book, What
-from local.sagemaker.containers import Container, Containers, Start
+from local.sagemaker.containers import Containers
 from local.sagemaker.jobs import Execution
 
 IN_ITS_CONTAINER: Final[tuple[What, ...]] = ("disk_full", "crashes", "lost")

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from local.containers.container import Container
 from local.sagemaker.connections import Connections
-from local.sagemaker.containers import Container
 from local.sagemaker.errors import JobFailed
 from local.sagemaker.images import environment_of, start_of
 from local.sagemaker.logs import LogTail

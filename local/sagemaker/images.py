@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from local.sagemaker.containers import Start
+from local.containers.container import Start
 from local.sagemaker.errors import not_on_the_laptop, validation
 from local.sagemaker.settings import Credentials, Settings
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from local.sagemaker.containers import Container, Start
+from local.containers.container import Container, Start
 from local.sagemaker.errors import InstanceLost, JobFailed, SageMakerError, resource_in_use, validation
 from local.sagemaker.logs import LogTail
 from local.sagemaker.service import Service

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.clock import Clock
-from local.settings import ACCESS_KEY, HOST, REGION, SECRET_KEY
+from local.settings import ACCESS_KEY, HOST, REGION, REPOSITORY, SECRET_KEY
 
 Credentials = Mapping[str, str]
 """AccessKeyId, SecretAccessKey and, for a role's session, SessionToken."""
 
 SERVICE_PRINCIPAL = "sagemaker.amazonaws.com"
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 APP_IMAGES = {"iops-insights:laptop": "training_container"}
 CLOUD_CREDENTIALS: Credentials = {"AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY}
 

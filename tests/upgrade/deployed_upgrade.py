@@ -16,7 +16,7 @@ import pytest
 
 from local.api_client import get, post
 from local.cloud import LaptopCloud
-from local.deploy import REPOSITORY, App, deploy
+from local.deploy import App, deploy
 from local.run import Deployment, load_insights, sign_in_of
 from tests.e2e.served_models import KINDS, ServedModels
 from tests.upgrade.test_previous_release import PREVIOUS

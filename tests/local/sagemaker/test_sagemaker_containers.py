@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from local.containers.container import Container, Start
+from local.containers.launchers import ZygoteLauncher
 from local.processes import ProcessIdentity
-from local.sagemaker.containers import Container, Containers, Start, kill_survivors
-from local.sagemaker.launchers import ZygoteLauncher
+from local.sagemaker.containers import Containers, kill_survivors
 from local.sagemaker.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -174,7 +175,8 @@ def test_forks_find_the_slow_imports_done_and_one_thread(shared, tmp_path):
 SERVER = """
 import os, sys, time
 from pathlib import Path
-from local.sagemaker.containers import Containers, Start
+from local.containers.container import Start
+from local.sagemaker.containers import Containers
 from local.sagemaker.settings import Settings
 folder = Path(sys.argv[1])
 containers = Containers(Settings(state_dir=folder, endpoint_url="", images={}, use_zygote=sys.argv[2] == "True"))

@@ -1,6 +1,6 @@
 """First code of every container process: leave with the server, then be `python -m <module>`.
 
-Imported by the zygote and started as `python -m local.sagemaker.entrypoint` where there is none, so that both do the same.
+Imported by the zygote and started as `python -m local.containers.entrypoint` where there is none, so that both do the same.
 """
 
 from __future__ import annotations

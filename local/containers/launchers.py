@@ -10,15 +10,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from local.sagemaker.containers import Container, Start
-from local.sagemaker.settings import Settings
+from local.containers.container import Container, Start
 
-logger = logging.getLogger("iops.sagemaker")
+logger = logging.getLogger("iops.containers")
 ZYGOTE_START_SECONDS = 120.0
 
 
@@ -33,13 +33,13 @@ class PlainLauncher:
     """A Python interpreter per container, which imports everything itself."""
 
     def __init__(self) -> None:
-        self._thread = _LongLivedThread("sagemaker-launcher")
+        self._thread = _LongLivedThread("launcher")
 
     def start(self, start: Start) -> Container:
         return self._thread.submit(self._start, start).result()
 
     def _start(self, start: Start) -> Container:
-        own = (sys.executable, "-m", "local.sagemaker.entrypoint", str(os.getpid()), start.module, *start.arguments)
+        own = (sys.executable, "-m", "local.containers.entrypoint", str(os.getpid()), start.module, *start.arguments)
         with start.log.open("ab") as log:
             process = subprocess.Popen(
                 start.command or own,
@@ -78,10 +78,26 @@ class ZygoteLost(RuntimeError):
 
 
 class ZygoteLauncher:
-    def __init__(self, settings: Settings, *, on_zygote: Callable[[int], None]) -> None:
-        self._settings = settings
+    """`imports`, as local.containers.zygote has them, happen once in `directory` under `environment`, by an interpreter
+    with `options`; the zygote's own output goes into `log`."""
+
+    def __init__(
+        self,
+        *,
+        imports: tuple[str, ...],
+        directory: Path,
+        log: Path,
+        environment: Mapping[str, str],
+        options: tuple[str, ...] = (),
+        on_zygote: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._command = (sys.executable, *options, "-m", "local.containers.zygote")
+        self._imports = imports
+        self._directory = directory
+        self._log = log
+        self._environment = environment
         self._on_zygote = on_zygote
-        self._thread = _LongLivedThread("sagemaker-zygote")
+        self._thread = _LongLivedThread("zygote")
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._current: _Zygote | None = None
@@ -114,12 +130,15 @@ class ZygoteLauncher:
             "environment": dict(start.environment),
             "log": str(start.log.resolve()),
             "directory": str(start.directory.resolve()),
+            "streams": len(start.streams),
         }
         with zygote.lock:
             zygote.started[number] = answer
             if zygote.is_lost:
                 raise ZygoteLost("it ended")
-            zygote.channel.sendall(json.dumps(request).encode() + b"\n")
+            line = json.dumps(request).encode() + b"\n"
+            sent = socket.send_fds(zygote.channel, [line], start.streams) if start.streams else 0
+            zygote.channel.sendall(line[sent:])
         return answer.result(timeout=ZYGOTE_START_SECONDS)
 
     def _zygote(self) -> _Zygote:
@@ -130,16 +149,12 @@ class ZygoteLauncher:
 
     def _spawn(self) -> _Zygote:
         ours, theirs = socket.socketpair()
-        log = self._settings.containers_dir / "zygote.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        modules = sorted({module for module in self._settings.images.values() if not module.endswith(".py")})
-        # libgomp and OpenBLAS read their thread counts when they are loaded, which happens here and not after the fork.
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-        with log.open("ab") as output:
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "local.sagemaker.zygote", str(theirs.fileno()), *modules],
-                cwd=self._settings.code_root,
-                env=environment,
+                [*self._command, str(theirs.fileno()), *self._imports],
+                cwd=self._directory,
+                env={**self._environment, "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -1,7 +1,9 @@
-"""The process from which containers are forked: `python -m local.sagemaker.zygote <socket fd> <module>...`.
+"""The process from which containers are forked: `python -m local.containers.zygote <socket fd> <module>...`, where
+`<package>.*` stands for all modules of a package.
 
 Importing xgboost, numba and scikit-learn takes seconds. This process does it once and only imports: no kernel runs and no
-OpenMP region is entered here, since their threads would not survive a fork. One JSON object per line each way.
+OpenMP region is entered here, since their threads would not survive a fork. One JSON object per line each way; the
+descriptors of a container's streams come along with its line.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from local.sagemaker.entrypoint import die_with_parent, run_module
+from local.containers.entrypoint import die_with_parent, run_module
 
-SLOW_IMPORTS = ("numpy", "pandas", "sklearn.linear_model", "sklearn.preprocessing", "xgboost", "numba", "uvloop")
+MOST_DESCRIPTORS = 16
+"""That come with one reading of the channel, which ends behind a line's: three."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -39,10 +42,10 @@ def main(arguments: Sequence[str]) -> int:
     return zygote.serve()
 
 
-def import_slow_modules(packages: Iterable[str]) -> dict[str, str]:
-    """Import the libraries and every module of the images' packages; what fails is told, and left to the container."""
+def import_slow_modules(names: Iterable[str]) -> dict[str, str]:
+    """Import modules, of `<package>.*` every one; what fails is told, and left to the container."""
     failed: dict[str, str] = {}
-    for name in (*SLOW_IMPORTS, *(module for package in packages for module in modules_of(package))):
+    for name in (module for each in names for module in ([each] if each[-2:] != ".*" else modules_of(each[:-2]))):
         try:
             importlib.import_module(name)
         except Exception as error:
@@ -76,6 +79,8 @@ class Zygote:
         self._wake_read = wake_read
         self._ids: dict[int, str] = {}
         self._buffer = b""
+        self._descriptors: list[int] = []
+        """Of streams whose container has not started yet, in the order of the lines."""
 
     def say(self, message: Mapping[str, Any]) -> None:
         self._channel.sendall(json.dumps(message).encode() + b"\n")
@@ -91,9 +96,10 @@ class Zygote:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_read, 4096)
             if self._channel in readable:
-                data = self._channel.recv(65536)
+                data, descriptors, _, _ = socket.recv_fds(self._channel, 65536, MOST_DESCRIPTORS)
                 if not data:
                     return self._end()
+                self._descriptors += descriptors
                 self._buffer += data
                 *lines, self._buffer = self._buffer.split(b"\n")
                 for line in lines:
@@ -101,10 +107,15 @@ class Zygote:
             self._reap()
 
     def _start(self, request: Mapping[str, Any]) -> None:
-        zygote_pid = os.getpid()
+        zygote_pid, count = os.getpid(), request["streams"]
+        streams, self._descriptors = self._descriptors[:count], self._descriptors[count:]
         pid = os.fork()
         if pid == 0:
-            become_container(request, zygote_pid, [self._channel.fileno(), self._wake_read])
+            become_container(
+                request, zygote_pid, streams, [self._channel.fileno(), self._wake_read, *self._descriptors]
+            )
+        for descriptor in streams:
+            os.close(descriptor)
         self._ids[pid] = request["id"]
         self.say({"started": request["id"], "pid": pid})
 
@@ -125,8 +136,10 @@ class Zygote:
         return 0
 
 
-def become_container(request: Mapping[str, Any], zygote_pid: int, descriptors: Iterable[int]) -> None:
-    """Never returns: the child of a fork, with nothing left of the zygote but its imports."""
+def become_container(
+    request: Mapping[str, Any], zygote_pid: int, streams: Sequence[int], descriptors: Iterable[int]
+) -> None:
+    """Never returns: the child of a fork, with nothing left of the zygote, also not its `descriptors`, but its imports."""
     code = 1
     try:
         os.setsid()
@@ -134,7 +147,7 @@ def become_container(request: Mapping[str, Any], zygote_pid: int, descriptors: I
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
         die_with_parent(zygote_pid)
-        redirect_output(request["log"])
+        use_streams(streams or streams_into(request["log"]))
         for descriptor in descriptors:
             os.close(descriptor)
         os.environ.clear()
@@ -149,13 +162,17 @@ def become_container(request: Mapping[str, Any], zygote_pid: int, descriptors: I
         os._exit(code)
 
 
-def redirect_output(log: str) -> None:
-    null = os.open(os.devnull, os.O_RDONLY)
+def streams_into(log: str) -> Sequence[int]:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for target, source in ((0, null), (1, output), (2, output)):
+    return os.open(os.devnull, os.O_RDONLY), output, output
+
+
+def use_streams(streams: Sequence[int]) -> None:
+    """Standard input, output and error."""
+    for target, source in enumerate(streams):
         os.dup2(source, target)
-    os.close(null)
-    os.close(output)
+    for source in set(streams):
+        os.close(source)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 

@@ -1,0 +1,7 @@
+"""Imported by the zygote: what numba looks up before a process's first kernel, half a second of which every container would
+spend again. No kernel is compiled or run by it."""
+
+from numba.core.registry import cpu_target
+
+cpu_target.typing_context.refresh()
+cpu_target.target_context.refresh()
