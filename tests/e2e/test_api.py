@@ -194,7 +194,8 @@ def test_schemathesis_finds_nothing_in_hundreds_of_cases(api: Api, tmp_path: Pat
             *(sys.executable, "-m", "schemathesis.cli", "run", str(DOCUMENTED.with_name("openapi.json"))),
             *("--url", api.url.rstrip("/"), "--header", f"Authorization: Bearer {api.token}"),
             *("--checks", "all", "--phases", "examples,coverage,fuzzing", "--max-examples", str(CASES_PER_OPERATION)),
-            *("--workers", "2", "--seed", "1", "--generation-deterministic", "--continue-on-failure", "--no-color"),
+            # One worker: in Python 3.11, until 3.11.8, two threads must not parse at once (cpython issue 106905).
+            *("--workers", "1", "--seed", "1", "--generation-deterministic", "--continue-on-failure", "--no-color"),
             *("--request-timeout", "29", "--report", "junit", "--report-dir", str(tmp_path)),
         ],
         check=False,

@@ -16,7 +16,7 @@ from local.api_client import get, post
 from local.execution import Execution, follow_execution
 from local.run import sign_in_of
 from tests.e2e.permissions import DeployedRoles, Templates, check
-from tests.e2e.served_models import ServedModels, ServingOptions
+from tests.e2e.served_models import WATCHED, ServedModels, ServingOptions
 from tests.e2e.watched_models import Watched, ask, know_outcomes, same, slower, truncated, watch
 from tests.local.watching import Metrics, patiently
 
@@ -30,8 +30,7 @@ OTHER_LEVEL = {"low": "high", "medium": "critical", "high": "low", "critical": "
 @pytest.fixture(scope="module")
 def serving_options() -> ServingOptions:
     """The day's minutes take 1.2 s; a training that nobody asked for tunes as the deployment says."""
-    context = ("data_capture_percent=100", "tuning_max_jobs=3", "tuning_max_parallel_jobs=2")
-    return ServingOptions(context=context, wait_scale=0.02)
+    return ServingOptions(context=WATCHED, wait_scale=0.02)
 
 
 @dataclass

@@ -17,7 +17,7 @@ import pytest
 from insights.experiments import variant_of
 from local.execution import Execution, follow_execution
 from tests.e2e.permissions import DeployedRoles, Templates, check
-from tests.e2e.served_models import ServedModels, ServingOptions
+from tests.e2e.served_models import WATCHED, ServedModels, ServingOptions
 
 pytestmark = pytest.mark.e2e
 
@@ -28,7 +28,7 @@ SHARE = 50
 
 @pytest.fixture(scope="module")
 def serving_options() -> ServingOptions:
-    return ServingOptions(kinds=(KIND,), context=("data_capture_percent=100",), wait_scale=0.02)
+    return ServingOptions(kinds=(KIND,), context=WATCHED, wait_scale=0.02)
 
 
 def succeeded(execution: Execution) -> dict[str, Any]:
