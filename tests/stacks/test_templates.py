@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
 from statelint.linter import Linter
 
-from tests.conftest import Assembly
+from stacks.settings import InvalidSetting, Settings
+from tests.conftest import ROOT, Assembly
 
 Templates = Mapping[str, dict[str, Any]]
 
@@ -162,7 +164,6 @@ def test_the_tables_survive_in_production_and_are_recoverable_everywhere(synthes
 @pytest.mark.parametrize(
     ("field", "value", "named"),
     [
-        ("stage", "test", "prod"),
         ("endpoint_instance_type", "ml.t2.medium", "scal"),
         ("endpoint_instance_type", "ml.t3.medium", "ml.t3"),
         ("training_instance_type", "m5.xlarge", "training_instance_type"),
@@ -171,14 +172,21 @@ def test_the_tables_survive_in_production_and_are_recoverable_everywhere(synthes
         ("bucket", "Not_A_Bucket", "bucket"),
     ],
 )
-def test_a_wrong_setting_fails_synthesis_by_field_value_and_what_is_allowed(
-    synthesise: Callable[..., Assembly], field: str, value: str, named: str
-):
-    assembly = synthesise(**{"stage": "local", field: value})
+def test_a_wrong_setting_is_refused_by_field_value_and_what_is_allowed(field: str, value: str, named: str):
+    context = {**json.loads((ROOT / "cdk.json").read_text())["context"], "stage": "local", field: value}
+
+    with pytest.raises(InvalidSetting) as refused:
+        Settings.from_context(cdk.App(context=context))
+    assert value in str(refused.value)
+    assert named in str(refused.value)
+
+
+def test_a_refused_setting_fails_the_synthesis(synthesise: Callable[..., Assembly]):
+    assembly = synthesise(stage="test")
 
     assert assembly.returncode != 0
-    assert value in assembly.output
-    assert named in assembly.output
+    assert "stage" in assembly.output
+    assert "prod" in assembly.output
 
 
 ALLOWED_DIFFERENCES = (

@@ -18,6 +18,7 @@ from local.api_client import get, post
 from local.cloud import LaptopCloud
 from local.deploy import App, deploy
 from local.run import Deployment, load_insights, sign_in_of
+from local.settings import REPOSITORY
 from tests.e2e.served_models import KINDS, ServedModels
 from tests.upgrade.test_previous_release import PREVIOUS
 from training_container.model_folder import extracted

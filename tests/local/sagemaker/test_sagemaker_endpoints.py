@@ -127,12 +127,16 @@ def test_requests_share_a_kept_connection(toy):
     assert len({toy.invoke(name)["caller"] for _ in range(5)}) == 1
 
 
-def test_an_instance_that_leaves_answers_what_it_was_asked(toy):
+def test_an_instance_that_leaves_answers_what_it_was_asked(toy, tmp_path):
     name = serving(toy, count=2)
-    with ThreadPoolExecutor(4) as pool:
-        slow = [pool.submit(toy.invoke, name, "take your time") for _ in range(4)]
-        time.sleep(0.2)
-        assert counts(resize(toy, name, 1)) == (1, 1)
+    answer_now = tmp_path / "now"
+    with ThreadPoolExecutor(5) as pool:
+        slow = [pool.submit(toy.invoke, name, f"until {answer_now}") for _ in range(4)]
+        toy.until(lambda: len(list(tmp_path.glob("*.waiting"))), lambda waiting: waiting == 4)
+        resized = pool.submit(resize, toy, name, 1)
+        toy.until(lambda: toy.sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"], "Updating".__eq__)
+        answer_now.touch()
+        assert counts(resized.result()) == (1, 1)
         answers = [answer.result() for answer in slow]
     assert len({answer["pid"] for answer in answers}) == 2
 

@@ -6,10 +6,10 @@ import os
 import signal
 import sys
 import time
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-SLEEPS = {b"sleep": 30.0, b"take your time": 0.6}
 ROOT = Path(os.environ.get("SAGEMAKER_ROOT", "/opt/ml"))
 
 
@@ -103,6 +103,13 @@ def process(arguments: list[str]) -> None:
     (ROOT / "output/message").write_text("all well")
 
 
+def wait_for(file: Path) -> None:
+    """Say beside the file that somebody waits for it, and wait."""
+    file.with_name(f"{file.name}-{uuid.uuid4().hex}.waiting").touch()
+    while not file.exists():
+        time.sleep(0.02)
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # connections are kept
     disable_nagle_algorithm = True  # headers and body are two writes; on a kept connection the second would wait 40 ms
@@ -115,8 +122,10 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if body == b"die":
             os._exit(9)
-        if body in SLEEPS:
-            time.sleep(SLEEPS[body])
+        if body == b"sleep":
+            time.sleep(30.0)
+        if body.startswith(b"until "):
+            wait_for(Path(body.removeprefix(b"until ").decode()))
         if body.startswith(b"status "):
             self.answer(int(body.split()[1]), b'{"error":"as asked"}', "application/json")
             return
