@@ -42,6 +42,7 @@ def register_everything(settings: CloudSettings) -> None:
         gateway,
         lambda_workers,
         monitoring,
+        number_texts,
         permissions,
         sagemaker_service,
         states,
@@ -58,6 +59,7 @@ def register_everything(settings: CloudSettings) -> None:
     states.register(settings)
     streams.register()
     throughput.register()
+    number_texts.register()
     table_export.register(settings)
     recorder = monitoring.register(settings.clock)
     events.register(settings.clock, recorder)

@@ -71,8 +71,8 @@ class Cell:
 
     @property
     def covers(self) -> set[tuple[str, str]]:
-        """Its place, and the fault of its group of places."""
-        return {("place", self.place.task), (self.place.group, self.what)}
+        """The function or the action that its place calls, and the fault of its group of places."""
+        return {("called", self.place.function or self.place.action), (self.place.group, self.what)}
 
     def faults(self) -> list[Fault]:
         """As the injector has them: of a call the first that the task makes; a task that times out is given a second, and

@@ -10,7 +10,7 @@ import pytest
 from bench.soak import growth_percent, soaked
 from tests.training_container.conftest import Pipeline
 
-SECONDS = 30.0
+SECONDS = 15.0
 WORKERS = 2
 
 
