@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -40,6 +42,17 @@ KEPT_FILES = ("calls.jsonl", "roles.json")
 
 HOSTED_SIGN_IN = re.compile(r"^https://[a-z0-9-]+\.auth\.[a-z0-9-]+\.[a-z.]+")
 EXECUTE_API = re.compile(r"^https://(?P<api>[a-z0-9]+)\.execute-api\.[a-z0-9-]+\.[a-z.]+/(?P<rest>.*)$")
+
+
+_making_a_client = threading.Lock()
+
+
+@functools.cache
+def _session() -> Any:
+    """One for all clouds of this process: reading a service's model takes longer than making its client."""
+    import boto3
+
+    return boto3.session.Session(**credentials())
 
 
 class CloudError(RuntimeError):
@@ -185,9 +198,8 @@ class LaptopCloud:
         return self._clients[service]
 
     def _made(self, service: str, **options: Any) -> Any:
-        import boto3
-
-        return boto3.session.Session(**credentials()).client(service, endpoint_url=self.endpoint_url, **options)
+        with _making_a_client:  # which a session does for one thread at a time
+            return _session().client(service, endpoint_url=self.endpoint_url, **options)
 
     def environment(self) -> dict[str, str]:
         """The environment in which the AWS CLI, the CDK CLI or any SDK talks to this cloud and to nothing else."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -55,10 +56,10 @@ def follow_execution(
 ) -> Execution:
     """To its end, one that somebody else started."""
     deadline = time.monotonic() + timeout_seconds
-    announced: set[int] = set()
+    announced = 0
     while True:
         described = states.describe_execution(executionArn=arn)
-        _announce(states, arn, announced, say)
+        announced = _announce(states, arn, announced, say)
         if described["status"] != "RUNNING":
             return _finished(states, described)
         if time.monotonic() > deadline:
@@ -67,20 +68,23 @@ def follow_execution(
         time.sleep(POLL_SECONDS)
 
 
-def _announce(states: Any, arn: str, announced: set[int], say: Callable[[str], None]) -> None:
-    for event in history(states, arn):
-        if event["id"] in announced:
-            continue
-        announced.add(event["id"])
+def _announce(states: Any, arn: str, announced: int, say: Callable[[str], None]) -> int:
+    """Say the tasks that were entered since the event `announced`; the newest event."""
+    newest_first = history(states, arn, reverseOrder=True, maxResults=100, includeExecutionData=False)
+    new = list(itertools.takewhile(lambda event: event["id"] > announced, newest_first))
+    for event in reversed(new):
         details = event.get("stateEnteredEventDetails")
         kind = event["type"].removesuffix("StateEntered")
         if details and kind not in SILENT_STATE_TYPES:
             say(details["name"])
+    return new[0]["id"] if new else announced
 
 
-def history(states: Any, arn: str) -> Iterator[dict[str, Any]]:
-    """Every event of an execution, oldest first."""
-    pages = states.get_paginator("get_execution_history").paginate(executionArn=arn, maxResults=1000)
+def history(states: Any, arn: str, **options: Any) -> Iterator[dict[str, Any]]:
+    """Every event of an execution, oldest first unless the options of GetExecutionHistory say otherwise."""
+    pages = states.get_paginator("get_execution_history").paginate(
+        **{"executionArn": arn, "maxResults": 1000, **options}
+    )
     for page in pages:
         yield from page["events"]
 
@@ -92,7 +96,7 @@ def _finished(states: Any, described: dict[str, Any]) -> Execution:
         output=json.loads(described.get("output") or "{}"),
         error=described.get("error", ""),
         cause=described.get("cause", ""),
-        steps=tuple(_durations(history(states, described["executionArn"]))),
+        steps=tuple(_durations(history(states, described["executionArn"], includeExecutionData=False))),
     )
 
 

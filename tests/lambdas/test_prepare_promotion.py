@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import boto3
@@ -103,10 +104,15 @@ def stacks() -> Stacks:
     return Stacks()
 
 
+@cache
+def s3() -> Any:
+    """One for all: reading the service's model takes longer than a test."""
+    return boto3.client("s3", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+
+
 def prepared(registry: Any, stacks: Stacks, given: object) -> dict[str, Any]:
-    s3 = boto3.client("s3", region_name="us-east-1")
     return prepare_promotion(
-        given, environment=ENVIRONMENT, sagemaker=registry, cloudformation=stacks, s3=s3, now=lambda: NOW
+        given, environment=ENVIRONMENT, sagemaker=registry, cloudformation=stacks, s3=s3(), now=lambda: NOW
     )
 
 

@@ -26,9 +26,10 @@ class ScriptedStates:
     def get_paginator(self, _: str) -> ScriptedStates:
         return self
 
-    def paginate(self, **_: Any) -> list[dict[str, Any]]:
-        half = len(self._events) // 2
-        return [{"events": self._events[:half]}, {"events": self._events[half:]}]
+    def paginate(self, *, reverseOrder: bool = False, **_: Any) -> list[dict[str, Any]]:
+        events = self._events[::-1] if reverseOrder else self._events
+        half = len(events) // 2
+        return [{"events": events[:half]}, {"events": events[half:]}]
 
 
 def entered(number: int, name: str, seconds: float, kind: str = "Task") -> dict[str, Any]:
