@@ -38,11 +38,12 @@ APP_IMAGE = f"{REGISTRY}/iops-insights:laptop"
 
 @dataclass(frozen=True, kw_only=True)
 class ServingOptions:
-    """context: further `-c name=value` of the deployment. images: "name:tag" -> module or .py file that it runs.
-    record_calls: what every role asked for, for local.permissions.audit. faults: whether local.faults can strike."""
+    """context: further `-c name=value` of the deployment; a client may ask as often as a test does. images: "name:tag" ->
+    module or .py file that it runs. record_calls: what every role asked for, for local.permissions.audit. faults: whether
+    local.faults can strike."""
 
     kinds: tuple[str, ...] = KINDS
-    context: tuple[str, ...] = ()
+    context: tuple[str, ...] = ("client_requests_per_minute=1000000",)
     images: Mapping[str, str] = field(default_factory=dict)
     wait_scale: float = DEFAULT_WAIT_SCALE
     record_calls: bool = True

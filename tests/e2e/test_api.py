@@ -32,8 +32,7 @@ CASES_PER_OPERATION = int(os.environ.get("CASES_PER_OPERATION", "40"))
 
 @pytest.fixture(scope="module")
 def serving_options() -> ServingOptions:
-    context = ("client_requests_per_minute=1000000",)
-    return ServingOptions(kinds=("risk",), images=MOODY, wait_scale=0.02, context=context)
+    return ServingOptions(kinds=("risk",), images=MOODY, wait_scale=0.02)
 
 
 @pytest.fixture(scope="module")

@@ -62,8 +62,7 @@ SAME = ("risk_level", "probabilities", "confidence", "contributions", "window_sh
 
 @pytest.fixture(scope="module")
 def serving_options() -> ServingOptions:
-    context = ("client_requests_per_minute=1000000",)
-    return ServingOptions(kinds=(), images=MOODY, faults=True, wait_scale=0.02, record_calls=False, context=context)
+    return ServingOptions(kinds=(), images=MOODY, faults=True, wait_scale=0.02, record_calls=False)
 
 
 @pytest.fixture(scope="module")
