@@ -26,7 +26,7 @@ from typing import Any
 from local.containers.entrypoint import die_with_parent, run_module
 
 MOST_DESCRIPTORS = 16
-"""That come with one reading of the channel, which ends behind a line's: three."""
+"""That one reading of the channel may bring. A line has three at most, and a reading ends behind those of a line."""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,5 +1,5 @@
-"""Imported by the zygote: what numba looks up before a process's first kernel, half a second of which every container would
-spend again. No kernel is compiled or run by it."""
+"""Imported by the zygote: what numba looks up before a process's first kernel, as every container would again for longer than
+it loads its model. No kernel is compiled or run by it."""
 
 from numba.core.registry import cpu_target
 
