@@ -15,28 +15,30 @@ from pathlib import Path
 from typing import Any
 
 from local.containers.container import Container, Launcher, Start
-from local.containers.launchers import ZygoteLauncher
+from local.containers.launchers import FORKING_IS_SAFE, ZygoteLauncher
 from local.settings import REPOSITORY
-
-IMPORTS = ("boto3.session", "json", "traceback", "runpy")
 
 
 def register(*, sdk: Path, log: Path) -> None:
-    """Fork, where that is safe (local.sagemaker.settings), what MiniStack would start as an interpreter of its own."""
+    """Fork, where that is safe, what MiniStack would start as an interpreter of its own."""
     from ministack.core import lambda_runtime
 
-    if sys.platform != "linux":
+    if not FORKING_IS_SAFE:
         return
-    launcher = ZygoteLauncher(
-        imports=IMPORTS,
+    forking = types.SimpleNamespace(**vars(subprocess))
+    forking.Popen = started_by(launcher_with(sdk, log=log))
+    vars(lambda_runtime)["subprocess"] = forking
+
+
+def launcher_with(sdk: Path, *, log: Path) -> ZygoteLauncher:
+    """Of processes that have the SDK in this folder and the standard library."""
+    return ZygoteLauncher(
+        imports=("boto3.session",),
         directory=REPOSITORY,
         log=log,
         environment={**os.environ, "PYTHONPATH": str(sdk)},
         options=("-S",),
     )
-    forking = types.SimpleNamespace(**vars(subprocess))
-    forking.Popen = started_by(launcher)
-    vars(lambda_runtime)["subprocess"] = forking
 
 
 def started_by(launcher: Launcher) -> Callable[..., Any]:

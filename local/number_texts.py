@@ -1,5 +1,5 @@
 """What MiniStack works out of a number's text is kept: for each number that is written it asks again and again, which
-is most of what a batch costs."""
+is half of what a batch costs."""
 
 from __future__ import annotations
 

@@ -20,6 +20,8 @@ from local.containers.container import Container, Start
 
 logger = logging.getLogger("iops.containers")
 ZYGOTE_START_SECONDS = 120.0
+FORKING_IS_SAFE = sys.platform == "linux"
+"""After imports; elsewhere system libraries may not be forked, and each process imports for itself."""
 
 
 class _LongLivedThread(ThreadPoolExecutor):

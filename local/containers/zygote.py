@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import gc
 import importlib
+import itertools
 import json
 import os
 import pkgutil
@@ -45,7 +46,8 @@ def main(arguments: Sequence[str]) -> int:
 def import_slow_modules(names: Iterable[str]) -> dict[str, str]:
     """Import modules, of `<package>.*` every one; what fails is told, and left to the container."""
     failed: dict[str, str] = {}
-    for name in (module for each in names for module in ([each] if each[-2:] != ".*" else modules_of(each[:-2]))):
+    modules = (modules_of(name.removesuffix(".*")) if name.endswith(".*") else [name] for name in names)
+    for name in itertools.chain.from_iterable(modules):
         try:
             importlib.import_module(name)
         except Exception as error:

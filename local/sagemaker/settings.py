@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.clock import Clock
+from local.containers.launchers import FORKING_IS_SAFE
 from local.settings import ACCESS_KEY, HOST, REGION, REPOSITORY, SECRET_KEY
 
 Credentials = Mapping[str, str]
@@ -37,8 +37,8 @@ class Settings:
     """End of an image's URI after a slash -> Python module that is its ENTRYPOINT (`python -m module`), or .py file."""
     code_root: Path = REPOSITORY
     """Working directory of every container, as WORKDIR is in the image."""
-    use_zygote: bool = sys.platform == "linux"
-    """Fork containers from a process that has the slow imports behind it; elsewhere fork after import is not safe."""
+    use_zygote: bool = FORKING_IS_SAFE
+    """Fork containers from a process that has the slow imports behind it."""
     credentials_for_role: Callable[[str], Credentials] = role_credentials
     cloud_credentials: Credentials = field(default_factory=lambda: CLOUD_CREDENTIALS)
     container_environment: Mapping[str, str] = field(default_factory=dict)

@@ -31,9 +31,9 @@ from training_container.__main__ import main
 RECORDS, SEED, ROUNDS = "3000", "5", "20"
 KINDS = ("risk", "performance")
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
+APP_IMAGE = f"{REGISTRY}/iops-insights:laptop"
 WATCHED = ("data_capture_percent=100", "tuning_max_jobs=3", "tuning_max_parallel_jobs=2")
 """Context of a deployment that keeps every answer and retrains soon; one synthesis for all modules that want it."""
-APP_IMAGE = f"{REGISTRY}/iops-insights:laptop"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ ATOMS: tuple[str, ...] = (
 def deep_inputs() -> Iterator[bytes]:
     """Nested as deep as the reader's own recursion goes, and past it; near the limit a value is read that cannot be shown."""
     limit = sys.getrecursionlimit()
-    for depth in (*range(limit - 260, limit, 20), limit, 10 * limit, 200_000):
+    for depth in (*range(limit - 260, limit, 10), limit, 10 * limit, 200_000):
         yield b"[" * depth + b"]" * depth
         yield b'{"a":' * depth + b"1" + b"}" * depth
     yield b"[" * 100_000

@@ -64,14 +64,15 @@ def aws_identity(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+@cache
+def client_of(service: str) -> Any:
+    """A client per service for all tests (making one takes longer than most of them); it keeps no state."""
+    return boto3.client(service, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+
+
 @pytest.fixture(scope="session")
 def aws_client() -> Callable[[str], Any]:
-    """A client per service for all tests (making one takes longer than most of them); it keeps no state."""
-    return cache(
-        lambda service: boto3.client(
-            service, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
-        )
-    )
+    return client_of
 
 
 @pytest.fixture

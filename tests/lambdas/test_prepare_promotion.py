@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -17,6 +15,7 @@ from lambdas.prepare_promotion.prepare_promotion import (
     prepare_promotion,
 )
 from lambdas.prepare_promotion.promotion_input import InvalidPromotion
+from tests.lambdas.conftest import client_of
 
 GROUP_ARN = "arn:aws:sagemaker:us-east-1:123456789012:model-package/iops-risk"
 GOLDEN = "s3://iops-bucket/models/0123456789ab/risk/evaluation/golden.json"
@@ -104,15 +103,14 @@ def stacks() -> Stacks:
     return Stacks()
 
 
-@cache
-def s3() -> Any:
-    """One for all: reading the service's model takes longer than a test."""
-    return boto3.client("s3", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
-
-
 def prepared(registry: Any, stacks: Stacks, given: object) -> dict[str, Any]:
     return prepare_promotion(
-        given, environment=ENVIRONMENT, sagemaker=registry, cloudformation=stacks, s3=s3(), now=lambda: NOW
+        given,
+        environment=ENVIRONMENT,
+        sagemaker=registry,
+        cloudformation=stacks,
+        s3=client_of("s3"),
+        now=lambda: NOW,
     )
 
 

@@ -1,7 +1,6 @@
 """Lambda workers forked from a process with the SDK: as MiniStack's own, with the SDK and nothing else of this machine."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from local.containers.launchers import ZygoteLauncher
-from local.lambda_processes import IMPORTS, ForkedProcess, started_by
+from local.containers.launchers import FORKING_IS_SAFE, ZygoteLauncher
+from local.lambda_processes import ForkedProcess, launcher_with, started_by
 from local.lambda_workers import link_sdk, worker_preamble
-from local.settings import REPOSITORY
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are not forked")
+pytestmark = pytest.mark.skipif(not FORKING_IS_SAFE, reason="elsewhere workers are not forked")
 ECHO = "import sys\nfor line in sys.stdin:\n    print(line.upper(), end='', flush=True)\nsys.exit(3)\n"
 
 
@@ -28,13 +26,7 @@ def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def launcher(sdk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZygoteLauncher]:
-    launcher = ZygoteLauncher(
-        imports=IMPORTS,
-        directory=REPOSITORY,
-        log=tmp_path_factory.mktemp("zygote") / "log",
-        environment={**os.environ, "PYTHONPATH": str(sdk)},
-        options=("-S",),
-    )
+    launcher = launcher_with(sdk, log=tmp_path_factory.mktemp("zygote") / "log")
     yield launcher
     launcher.close()
 
